@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Limits and enumerations that every layer shares. */
+#pragma once
+#include <stdint.h>
+
+enum {
+    FO_REGIONS_MAX = 64,                /* a target set is one 64-bit mask */
+    FO_REGION_BYTES_MAX = 32,           /* [a-z0-9-], as in "eu-west-1" */
+    FO_LANES = 3,
+    FO_BATCH_EVENTS_MAX = 256,
+    FO_NESTING_MAX = 16,
+    FO_ID_BYTES_MAX = 128,
+    FO_TENANT_BYTES_MAX = 64,
+    FO_TYPE_BYTES_MAX = 64,
+    FO_KEY_BYTES_MAX = 128,             /* partitionkey, the ordering key */
+    FO_TEXT_BYTES_MAX = 256,            /* source, subject, traceparent, datacontenttype */
+};
+
+/* Priority class; drained in this order, each lower lane with a guaranteed share. */
+enum fo_lane { FO_LANE_HIGH, FO_LANE_NORMAL, FO_LANE_LOW };
+
+/* One bit per configured region, by its index in the region table. */
+typedef uint64_t fo_region_set;
+
+/* Where an event stands: unique for ever. `seq` counts the events that the region accepted in
+ * this lane; it starts at 1 and never goes back inside an epoch. */
+struct fo_position { uint64_t epoch, seq; enum fo_lane lane; };
+
+/* "high", "normal", "low". */
+const char *fo_lane_name(enum fo_lane lane);

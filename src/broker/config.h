@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration as the broker uses it: filled in by adapter/config_yaml.c, checked, immutable. deploy/ documents each
+ * key; a key's name here is its name in YAML, nested by the struct. Strings are owned by the config. */
+#pragma once
+#include "base/names.h"
+#include "wire/error.h"
+
+enum fo_durability { FO_DURABILITY_POWER, FO_DURABILITY_PROCESS };
+
+struct fo_config_peer { char *region; char *link; /* URL of the peer's link listener */ };
+struct fo_config_type { char *type; char *lane; char *schema; /* path, or null */ };
+
+struct fo_config {
+    char *region;
+    bool is_primary;                    /* `primary` */
+    char *data_dir;
+    struct { char *secret_key; char *public_keys; /* directory of *.pub */ } keys;
+    struct { char *door; char *feed; char *link; } listen;  /* URLs: tcp://, tls+tcp://, ipc://; feed may be null */
+    struct { bool allow_plain; char *cert; char *key; char *ca; } tls;  /* tcp:// beyond loopback is refused unless allow_plain */
+    struct fo_config_peer *peers; unsigned peers_count;
+    struct fo_config_type *types; unsigned types_count;     /* custom types */
+    struct {
+        uint32_t event_bytes_max;       /* 262144 */
+        uint32_t request_bytes_max;     /* 4194304 */
+        uint32_t batch_events_max;      /* 256 */
+        uint32_t batch_bytes_max;       /* 1048576 */
+        uint32_t requests_max;          /* 1024: door contexts, parked fetches included */
+        uint32_t pending_events_max;    /* 65536: accepted, not yet durable */
+        uint32_t dedupe_events_max;     /* 262144 */
+        uint32_t schema_version_min;    /* 1: a lower schemaversion is dropped as incompatible on arrival */
+    } limits;
+    struct {
+        uint32_t window_bytes;          /* 1048576 in flight per link and lane */
+        uint32_t window_batches;        /* 64 */
+        uint32_t heartbeat_ms;          /* 1000 */
+        uint32_t retransmit_ms_min;     /* 200 */
+        uint32_t low_share_percent;     /* 10: guaranteed to each lower lane while higher ones are busy */
+    } link;
+    struct {
+        char *durability;               /* power | process */
+        uint32_t segment_bytes;         /* 67108864 */
+        uint64_t bytes_max;             /* 10737418240 */
+        uint32_t retention_hours;       /* 24 */
+        uint64_t retention_bytes;       /* 1073741824: replay is kept at most this far beyond what is needed */
+    } journal;
+    struct { bool is_enabled; /* `enabled` */ char *conninfo; uint32_t rows_max; /* 10000 per transaction */ uint32_t settle_wait_ms; /* 10000 */ } ledger;
+    struct { char *level; } log;
+};
+
+/* Reads and checks the file. On error ret_fault.text says what and what to do, ret_fault.path is "FILE:LINE:COLUMN: key". */
+FO_MUST_CHECK enum fo_err fo_config_load(const char *path, struct fo_config **ret_config, struct fo_fault *ret_fault);
+void fo_config_destroy(struct fo_config *config);

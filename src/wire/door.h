@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Requests at a broker's door (NNG REP) and the answers, in msgpack or JSON: the first byte decides
+ * ('{' or '[' is JSON), and the answer comes in the encoding of the question. proto/WIRE.md has every field. */
+#pragma once
+#include "wire/event.h"
+
+enum fo_encoding { FO_ENC_MSGPACK, FO_ENC_JSON };
+
+enum fo_op { FO_OP_PUBLISH, FO_OP_FETCH, FO_OP_STATUS, FO_OP_REPORT, FO_OP_EXPLAIN, FO_OP_PING };
+
+enum { FO_WAIT_ACCEPTED = 0, FO_WAIT_ALL = 0xff };      /* else: a number of regions, 1..64 */
+
+struct fo_filter {                          /* n 0: any */
+    struct fo_slice type[8]; uint8_t type_count;
+    struct fo_slice tenant, key, region;    /* region: the event's source region */
+};
+
+enum fo_from { FO_FROM_NOW, FO_FROM_EARLIEST, FO_FROM_CURSOR, FO_FROM_TIME };
+
+struct fo_request {
+    enum fo_op op;
+    enum fo_encoding encoding;
+    /* publish */
+    struct fo_reader events;                /* events_count msgpack maps one after the other */
+    uint32_t events_count;
+    bool is_many;                           /* asked as an array: answered as an array */
+    bool is_brief;                          /* many: answer counts and errors only */
+    uint8_t wait;
+    uint32_t timeout_ms;                    /* publish: of wait; fetch: how long it may be parked */
+    /* fetch */
+    struct fo_filter filter;
+    enum fo_from from;
+    struct fo_slice cursor;                 /* opaque text */
+    struct fo_wall since, until;            /* fetch: from; report: range. us 0: absent */
+    uint32_t events_max, bytes_max;
+    /* explain */
+    struct fo_slice id, tenant;
+};
+
+/* Decodes a request's outer map and checks it; events are decoded one by one with fo_event_decode_publish.
+ * For JSON the msgpack form is built in `scratch` (kept by the caller as long as ret_req is used). On error ret_fault. */
+FO_MUST_CHECK enum fo_err fo_request_decode(struct fo_slice body, struct fo_buf *scratch, struct fo_request *ret_req, struct fo_fault *ret_fault);
+
+enum fo_delivery_state { FO_DELIVERY_PENDING, FO_DELIVERY_DELIVERED, FO_DELIVERY_EXPIRED, FO_DELIVERY_INCOMPATIBLE, FO_DELIVERY_FAILED };
+const char *fo_delivery_state_name(enum fo_delivery_state s);
+
+struct fo_delivery {
+    const char *region;
+    enum fo_delivery_state state;           /* success is DELIVERED */
+    int64_t latency_us;                     /* -1: none yet */
+    uint32_t attempts;
+};
+
+struct fo_publish_result {                  /* one event's answer */
+    struct fo_fault fault;                  /* err FO_OK: accepted */
+    struct fo_slice event_id;
+    bool is_duplicate;                      /* the id was accepted before; position is the first one's */
+    struct fo_position position;
+    const struct fo_delivery *deliveries; unsigned delivery_count;
+    int64_t total_latency_us;               /* acceptance to the last settled delivery, or to durability; -1: none */
+    bool is_success;                        /* the wait was fulfilled */
+};
+
+/* Appends the answer. count 1 and !is_many: one map; else {"success","count","results":[...]}, or when brief
+ * {"success","count","accepted","duplicates","errors":[{"index",...}],"positions":[first,last]}. */
+FO_MUST_CHECK enum fo_err fo_publish_answer_encode(enum fo_encoding enc, bool is_many, bool is_brief, const char *region,
+    const struct fo_publish_result *results, unsigned count, struct fo_buf *out);
+/* {"success": false, "error": {"code", "path", "message", "retryAfterMs"}}; retry_after_ms 0: none given. */
+FO_MUST_CHECK enum fo_err fo_error_answer_encode(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms, struct fo_buf *out);
+/* "us-east-1:18f3c2a1b00:high:42", the form used everywhere a person sees it. Region: any; FO_POSITION_SIZE suffices. */
+#define FO_POSITION_SIZE 96
+void fo_position_format(const char *region, struct fo_position pos, char ret_text[FO_POSITION_SIZE]);
+/* A json_t as the answer in either encoding (status, report, explain). */
+FO_MUST_CHECK enum fo_err fo_json_answer_encode(enum fo_encoding enc, const struct json_t *json, struct fo_buf *out);

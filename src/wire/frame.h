@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Frames between brokers: what is signed, stored and sent, as the same bytes.
+ *
+ *   0  'F' 'O'   magic              8  u32 body length
+ *   2  u8        version, 1        12  header: one msgpack array
+ *   3  u8        kind               .  64 bytes: Ed25519 over everything before it
+ *   4  u32       header length      .  body
+ *
+ * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root (RFC 6962 section 2.1 with
+ * BLAKE2b-256: leaf = H(0x00 || record), node = H(0x01 || left || right)), so the signature covers every byte.
+ * Header arrays may grow at the end within version 1; readers ignore what they do not know. */
+#pragma once
+#include "base/bytes.h"
+#include "base/names.h"
+#include "base/time.h"
+#include "wire/keys.h"
+
+enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096 };
+enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4 };
+
+struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };
+/* Splits a frame; exact lengths. FO_ERR_TRUNCATED, FO_ERR_TRAILING, FO_ERR_PROTO (magic, kind), FO_ERR_VERSION, FO_ERR_TOO_LARGE. */
+FO_MUST_CHECK enum fo_err fo_frame_split(struct fo_slice bytes, struct fo_frame *ret_frame);
+
+struct fo_target { struct fo_slice region; uint64_t prev_seq; };  /* prev_seq: last sequence of the batch before this one, in this lane, that targeted the region; 0: none */
+
+struct fo_batch_header {                    /* header: [region, keyid, epoch, lane, first_seq, count, sealed_at_us, [[region, prev_seq]...], prev_root, root] */
+    struct fo_slice region;
+    uint64_t key_id, epoch, first_seq;
+    enum fo_lane lane;
+    uint32_t count;
+    struct fo_wall sealed_at;
+    struct fo_target target[FO_REGIONS_MAX]; unsigned target_count;
+    uint8_t prev_root[FO_HASH_BYTES], root[FO_HASH_BYTES];   /* prev_root: the lane's batch before this one, whatever its targets; zeros for the first */
+};
+
+enum fo_verdict { FO_VERDICT_EXPIRED = 1, FO_VERDICT_INCOMPATIBLE = 2, FO_VERDICT_REJECTED = 3 };
+struct fo_exception { enum fo_lane lane; uint64_t seq; enum fo_verdict verdict; };
+#define FO_EXCEPTIONS_MAX 256
+
+/* One struct for ack, hello and heartbeat: each carries the whole ack state, so that any of them repairs the others' loss.
+ * header: [region, keyid, target, session, sent_at_us, epoch_acked, [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us] */
+struct fo_control {
+    struct fo_slice region; uint64_t key_id;    /* who speaks */
+    struct fo_slice target;                     /* to whom */
+    uint64_t session;                           /* random, new at each start of the speaker's process */
+    struct fo_wall sent_at;                     /* speaker's clock */
+    uint64_t epoch_acked;                       /* of the target's sequences; 0: has nothing */
+    uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
+    struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */
+    struct fo_wall echo_at; int64_t echo_delay_us;   /* newest sent_at seen from the target, and how long ago; 0: none */
+};
+
+/* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root is computed and set. FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY. */
+FO_MUST_CHECK enum fo_err fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out);
+/* Reads the header; checks limits and ranges, believes nothing. */
+FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret_h);
+/* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
+ * ret_records (may be null): room for FO_BATCH_EVENTS_MAX slices into frame->body. */
+FO_MUST_CHECK enum fo_err fo_batch_verify(const struct fo_frame *frame, const struct fo_batch_header *h, const struct fo_key_ring *keys, struct fo_slice *ret_records);
+/* Splits a body whose root was verified before (own journal). */
+FO_MUST_CHECK enum fo_err fo_batch_records(struct fo_slice body, uint32_t count, struct fo_slice *ret_records);
+
+FO_MUST_CHECK enum fo_err fo_control_seal(enum fo_frame_kind kind, const struct fo_control *c, const struct fo_key_pair *key, struct fo_buf *out);
+FO_MUST_CHECK enum fo_err fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c);
+FO_MUST_CHECK enum fo_err fo_control_verify(const struct fo_frame *frame, const struct fo_control *c, const struct fo_key_ring *keys);
+
+/* Merkle tree over records, and the audit path of one (RFC 6962 section 2.1.1). path: room for 8 hashes (256 leaves). */
+void fo_merkle_root(const struct fo_slice *records, uint32_t count, uint8_t ret_root[FO_HASH_BYTES]);
+unsigned fo_merkle_path(const struct fo_slice *records, uint32_t count, uint32_t index, uint8_t ret_path[][FO_HASH_BYTES]);
+/* True if the record stands at index of a tree of `count` leaves with that root. */
+bool fo_merkle_proves(struct fo_slice record, uint32_t index, uint32_t count, const uint8_t path[][FO_HASH_BYTES], unsigned path_len, const uint8_t root[FO_HASH_BYTES]);
