@@ -7,3 +7,5 @@
 
 /* Continues from `crc` (0 to begin); crc32c("123456789") = 0xe3069283. Thread-safe. */
 uint32_t fo_crc32c(uint32_t crc, const void *p, size_t n);
+/* The same without the instruction, for CPUs that lack it and for comparing the two. Thread-safe. */
+uint32_t fo_crc32c_by_table(uint32_t crc, const void *p, size_t n);
