@@ -16,11 +16,11 @@
 #include "base/time.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096 };
+enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 16 << 20 };
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4 };
 
 struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };
-/* Splits a frame; exact lengths. FO_ERR_TRUNCATED, FO_ERR_TRAILING, FO_ERR_PROTO (magic, kind), FO_ERR_VERSION, FO_ERR_TOO_LARGE. */
+/* Splits a frame; exact lengths. FO_ERR_TRUNCATED, FO_ERR_TRAILING, FO_ERR_PROTO (magic, kind), FO_ERR_VERSION, FO_ERR_TOO_LARGE (header or body over its limit). */
 FO_MUST_CHECK enum fo_err fo_frame_split(struct fo_slice bytes, struct fo_frame *ret_frame);
 
 struct fo_target { struct fo_slice region; uint64_t prev_seq; };  /* prev_seq: last sequence of the batch before this one, in this lane, that targeted the region; 0: none */
@@ -40,21 +40,23 @@ struct fo_exception { enum fo_lane lane; uint64_t seq; enum fo_verdict verdict; 
 #define FO_EXCEPTIONS_MAX 256
 
 /* One struct for ack, hello and heartbeat: each carries the whole ack state, so that any of them repairs the others' loss.
- * header: [region, keyid, target, session, sent_at_us, epoch_acked, [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us] */
+ * header: [region, keyid, target, session, sent_at_us, [epoch_high, epoch_normal, epoch_low], [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us, [settled_high, settled_normal, settled_low]] */
 struct fo_control {
     struct fo_slice region; uint64_t key_id;    /* who speaks */
     struct fo_slice target;                     /* to whom */
     uint64_t session;                           /* random, new at each start of the speaker's process */
     struct fo_wall sent_at;                     /* speaker's clock */
-    uint64_t epoch_acked;                       /* of the target's sequences; 0: has nothing */
+    uint64_t epoch_acked[FO_LANES];             /* epoch that cum_seq belongs to, per lane; 0: has nothing */
     uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */
+    uint64_t settled_seq[FO_LANES];             /* how far the speaker knows of the target's acks for the speaker's own sequences: exceptions up to there need no repeating */
     struct fo_wall echo_at; int64_t echo_delay_us;   /* newest sent_at seen from the target, and how long ago; 0: none */
 };
 
-/* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root is computed and set. FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY. */
+/* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root and h->key_id are computed and set.
+ * FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY; FO_ERR_INVALID: a header field out of range or an empty record; FO_ERR_WRONG_KEY: not h->region's key. `out` is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out);
-/* Reads the header; checks limits and ranges, believes nothing. */
+/* Reads the header; checks limits and ranges, believes nothing. FO_ERR_PROTO. On error ret_h is not meaningful. */
 FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret_h);
 /* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
  * ret_records (may be null): room for FO_BATCH_EVENTS_MAX slices into frame->body. */
@@ -62,6 +64,7 @@ FO_MUST_CHECK enum fo_err fo_batch_verify(const struct fo_frame *frame, const st
 /* Splits a body whose root was verified before (own journal). */
 FO_MUST_CHECK enum fo_err fo_batch_records(struct fo_slice body, uint32_t count, struct fo_slice *ret_records);
 
+/* Seals a control frame; the key gives the key id. Errors as fo_batch_seal. Decode: FO_ERR_PROTO. Verify: as fo_batch_verify. */
 FO_MUST_CHECK enum fo_err fo_control_seal(enum fo_frame_kind kind, const struct fo_control *c, const struct fo_key_pair *key, struct fo_buf *out);
 FO_MUST_CHECK enum fo_err fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c);
 FO_MUST_CHECK enum fo_err fo_control_verify(const struct fo_frame *frame, const struct fo_control *c, const struct fo_key_ring *keys);

@@ -15,12 +15,19 @@ struct fo_key_pair { struct fo_public_key public_half; uint8_t *secret; /* sodiu
 #define FO_KEYS_MAX 256
 struct fo_key_ring { struct fo_public_key key[FO_KEYS_MAX]; unsigned count; };
 
-/* Once per process before anything else here; idempotent. */
+/* 1 to FO_REGION_BYTES_MAX of [a-z0-9-]. */
+bool fo_region_name_is_valid(struct fo_slice name);
+
+/* Once per process before anything else here; idempotent. FO_ERR_INTERNAL: no entropy. */
 FO_MUST_CHECK enum fo_err fo_keys_library_init(void);
+/* FO_ERR_UNKNOWN_REGION: not a region's name. FO_ERR_NO_MEMORY. */
 FO_MUST_CHECK enum fo_err fo_key_pair_generate(const char *region, struct fo_key_pair *ret_pair);
+/* Wipes and frees; harmless on a zeroed or finished pair. */
 void fo_key_pair_fini(struct fo_key_pair *pair);
-/* text: wiped by the caller. */
+/* ret_text: wiped by the caller. */
 FO_MUST_CHECK enum fo_err fo_key_pair_format(const struct fo_key_pair *pair, char ret_text[FO_KEY_TEXT_MAX]);
+/* Both parsers take one line, with or without its newline, and check that key id, region and key fit each other.
+ * FO_ERR_PARSE, FO_ERR_VERSION, FO_ERR_UNKNOWN_REGION, FO_ERR_CORRUPT (the parts do not fit); ret_fault.text says what. */
 FO_MUST_CHECK enum fo_err fo_key_pair_parse(struct fo_slice text, struct fo_key_pair *ret_pair, struct fo_fault *ret_fault);
 FO_MUST_CHECK enum fo_err fo_public_key_format(const struct fo_public_key *key, char ret_text[FO_KEY_TEXT_MAX]);
 FO_MUST_CHECK enum fo_err fo_public_key_parse(struct fo_slice text, struct fo_public_key *ret_key, struct fo_fault *ret_fault);
