@@ -3,6 +3,7 @@
  * The configuration as the broker uses it: filled in by adapter/config_yaml.c, checked, immutable. deploy/ documents each
  * key; a key's name here is its name in YAML, nested by the struct. Strings are owned by the config. */
 #pragma once
+#include <stdbool.h>
 #include "base/names.h"
 #include "wire/error.h"
 
