@@ -39,6 +39,8 @@ enum fo_field {
 #undef FO_FIELD_ENUM
 };
 
+enum { FO_UNKNOWN_FIELDS_MAX = 16 };
+
 struct fo_event {                           /* a view: every slice borrows the bytes decoded from */
     struct fo_slice id, type, tenant, partitionkey, source, subject, traceparent, datacontenttype, dataschema;
     struct fo_slice sourceregion;           /* set by the broker that accepted it */
@@ -49,7 +51,7 @@ struct fo_event {                           /* a view: every slice borrows the b
     bool has_priority;
     fo_region_set targets;                  /* publish only; 0: absent, which means all */
     struct fo_slice data;                   /* one msgpack value; n 0: absent */
-    struct fo_slice unknown[16];            /* each: key and value, as they stood */
+    struct fo_slice unknown[FO_UNKNOWN_FIELDS_MAX];    /* each: key and value, as they stood */
     uint8_t unknown_count;
 };
 
@@ -74,6 +76,8 @@ void fo_event_encode(const struct fo_event *e, struct fo_writer *w);
 size_t fo_event_encoded_max(const struct fo_event *e);
 /* Reads a record back. Checks what a peer could get wrong; never trusts it. */
 FO_MUST_CHECK enum fo_err fo_event_decode(struct fo_slice record, struct fo_event *ret_event);
+/* The same for a record that passed fo_event_decode before, or that this broker encoded: without looking inside the values. */
+FO_MUST_CHECK enum fo_err fo_event_view(struct fo_slice record, struct fo_event *ret_event);
 /* The record as one JSON object with names as keys, times as RFC 3339 (CloudEvents JSON format, `specversion` "1.0"). New reference. */
 struct json_t;
 FO_MUST_CHECK enum fo_err fo_event_to_json(struct fo_slice record, struct json_t **ret_json);

@@ -24,8 +24,10 @@ struct fo_mp {                  /* one element, without its children */
 FO_MUST_CHECK enum fo_err fo_mp_read(struct fo_reader *r, struct fo_mp *ret_v);
 /* Steps over one whole value. FO_ERR_DEPTH when nested deeper than depth_max. */
 FO_MUST_CHECK enum fo_err fo_mp_skip(struct fo_reader *r, unsigned depth_max);
-/* Steps over one value and checks it wholly: nesting, lengths, UTF-8 of every string, no key twice in a map. */
+/* Steps over one value and checks it wholly, so that JSON can say it too: nesting, lengths, UTF-8 without NUL in every string, map keys
+ * that are strings, none twice (FO_ERR_DUPLICATE_KEY) and at most FO_MP_MAP_KEYS_MAX (FO_ERR_TOO_LARGE), no NaN nor infinity. */
 FO_MUST_CHECK enum fo_err fo_mp_check(struct fo_reader *r, unsigned depth_max);
+enum { FO_MP_MAP_KEYS_MAX = 4096 };
 FO_MUST_CHECK enum fo_err fo_mp_read_uint(struct fo_reader *r, uint64_t *ret_v);
 FO_MUST_CHECK enum fo_err fo_mp_read_int(struct fo_reader *r, int64_t *ret_v);
 FO_MUST_CHECK enum fo_err fo_mp_read_str(struct fo_reader *r, struct fo_slice *ret_s);   /* FO_ERR_TYPE unless STR */
@@ -38,6 +40,7 @@ void fo_mp_write_nil(struct fo_writer *w);
 void fo_mp_write_bool(struct fo_writer *w, bool v);
 void fo_mp_write_uint(struct fo_writer *w, uint64_t v);
 void fo_mp_write_int(struct fo_writer *w, int64_t v);
+void fo_mp_write_float(struct fo_writer *w, double v);      /* float64 */
 void fo_mp_write_str(struct fo_writer *w, struct fo_slice s);
 void fo_mp_write_bin(struct fo_writer *w, struct fo_slice s);
 void fo_mp_write_array(struct fo_writer *w, uint32_t count);

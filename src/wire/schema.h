@@ -22,4 +22,5 @@ FO_MUST_CHECK enum fo_err fo_schema_set_add_builtin(struct fo_schema_set *set, s
 FO_MUST_CHECK enum fo_err fo_schema_set_find(const struct fo_schema_set *set, struct fo_slice type, unsigned *ret_type_index, enum fo_lane *ret_lane);
 /* Checks one msgpack value (n 0: absent) against the type's schema; also its msgpack well-formedness (fo_mp_check). FO_ERR_SCHEMA with the field's path. */
 FO_MUST_CHECK enum fo_err fo_schema_check(const struct fo_schema_set *set, unsigned type_index, struct fo_slice data, struct fo_fault *ret_fault);
+/* Null behind the last one. */
 const char *fo_schema_type_name(const struct fo_schema_set *set, unsigned type_index);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The event record: how it is written once, and read ever after.
+ *
+ * Written: id, type, acceptedtime, sourceregion; then the other known fields by number, each only if it differs from its
+ * default, except priority, which is always there; then unknown fields as they came. */
+#include "wire/event.h"
+
+#include "wire/event_field.h"
+#include "wire/msgpack_check.h"
+
+enum { FIRST_FIELDS = 4 };
+
+static inline size_t
+text_bytes(struct fo_slice s)               /* with the key's byte */
+{
+    if (s.n == 0)
+        return 0;
+    return s.n + (s.n < 32 ? 2 : s.n <= UINT8_MAX ? 3 : s.n <= UINT16_MAX ? 4 : 6);
+}
+
+static inline bool
+is_default_tenant(const struct fo_event *e)
+{
+    return fo_slice_is_equal(e->tenant, FO_SLICE_LIT(FO_TENANT_DEFAULT));
+}
+
+static inline bool
+is_default_contenttype(const struct fo_event *e)
+{
+    return fo_slice_is_equal(e->datacontenttype, FO_SLICE_LIT(FO_DATACONTENTTYPE_DEFAULT));
+}
+
+size_t
+fo_event_encoded_max(const struct fo_event *e)
+{
+    size_t n = 3 + 2 + 2;                   /* map head, priority, empty id */
+
+    n += text_bytes(e->id) + text_bytes(e->type) + text_bytes(e->sourceregion) + 3 * 10 + 2 * 6;    /* times, versions */
+    n += is_default_tenant(e) ? 0 : text_bytes(e->tenant);
+    n += text_bytes(e->partitionkey) + text_bytes(e->source) + text_bytes(e->subject) + text_bytes(e->traceparent);
+    n += text_bytes(e->dataschema) + (is_default_contenttype(e) ? 0 : text_bytes(e->datacontenttype));
+    n += e->data.n > 0 ? 1 + e->data.n : 0;
+    for (unsigned i = 0; i < e->unknown_count; i++)
+        n += e->unknown[i].n;
+    return n;
+}
+
+static inline void
+write_text(struct fo_writer *w, enum fo_field field, struct fo_slice s)
+{
+    if (s.n == 0)
+        return;
+    fo_mp_write_uint(w, field);
+    fo_mp_write_str(w, s);
+}
+
+static inline void
+write_uint(struct fo_writer *w, enum fo_field field, uint64_t v)
+{
+    fo_mp_write_uint(w, field);
+    fo_mp_write_uint(w, v);
+}
+
+static uint32_t
+pair_count(const struct fo_event *e)
+{
+    uint32_t n = FIRST_FIELDS + 1;          /* and priority */
+
+    n += (e->tenant.n > 0 && !is_default_tenant(e)) + (e->partitionkey.n > 0) + (e->source.n > 0) + (e->subject.n > 0);
+    n += (e->time.us > 0) + (e->expirytime.us > 0) + (e->schemaversion > 1) + (e->mincompatible > 1) + (e->traceparent.n > 0);
+    n += (e->datacontenttype.n > 0 && !is_default_contenttype(e)) + (e->dataschema.n > 0) + (e->data.n > 0);
+    return n + e->unknown_count;
+}
+
+void
+fo_event_encode(const struct fo_event *e, struct fo_writer *w)
+{
+    fo_mp_write_map(w, pair_count(e));
+    fo_mp_write_uint(w, FO_FIELD_ID);
+    fo_mp_write_str(w, e->id);
+    fo_mp_write_uint(w, FO_FIELD_TYPE);
+    fo_mp_write_str(w, e->type);
+    write_uint(w, FO_FIELD_ACCEPTEDTIME, (uint64_t)e->acceptedtime.us);
+    fo_mp_write_uint(w, FO_FIELD_SOURCEREGION);
+    fo_mp_write_str(w, e->sourceregion);
+    if (!is_default_tenant(e))
+        write_text(w, FO_FIELD_TENANT, e->tenant);
+    write_text(w, FO_FIELD_PARTITIONKEY, e->partitionkey);
+    write_uint(w, FO_FIELD_PRIORITY, e->lane);
+    write_text(w, FO_FIELD_SOURCE, e->source);
+    write_text(w, FO_FIELD_SUBJECT, e->subject);
+    if (e->time.us > 0)
+        write_uint(w, FO_FIELD_TIME, (uint64_t)e->time.us);
+    if (e->expirytime.us > 0)
+        write_uint(w, FO_FIELD_EXPIRYTIME, (uint64_t)e->expirytime.us);
+    if (e->schemaversion > 1)
+        write_uint(w, FO_FIELD_SCHEMAVERSION, e->schemaversion);
+    if (e->mincompatible > 1)
+        write_uint(w, FO_FIELD_MINCOMPATIBLE, e->mincompatible);
+    write_text(w, FO_FIELD_TRACEPARENT, e->traceparent);
+    if (!is_default_contenttype(e))
+        write_text(w, FO_FIELD_DATACONTENTTYPE, e->datacontenttype);
+    write_text(w, FO_FIELD_DATASCHEMA, e->dataschema);
+    if (e->data.n > 0) {
+        fo_mp_write_uint(w, FO_FIELD_DATA);
+        fo_write_bytes(w, e->data.p, e->data.n);
+    }
+    for (unsigned i = 0; i < e->unknown_count; i++)
+        fo_write_bytes(w, e->unknown[i].p, e->unknown[i].n);
+}
+
+struct record_reader {
+    struct fo_reader r;
+    struct fo_event *e;
+    uint32_t seen;
+    bool is_checked;                        /* the bytes passed fo_event_decode before */
+};
+
+static enum fo_err
+read_text(struct record_reader *d, unsigned field)
+{
+    size_t bytes_max;
+    struct fo_slice *s = fo_field_text(d->e, field, &bytes_max);
+    enum fo_err err = fo_mp_read_str(&d->r, s);
+
+    if (err != FO_OK || d->is_checked)
+        return err;
+    if ((err = fo_field_check_text(*s, bytes_max)) != FO_OK)
+        return err;
+    if ((field == FO_FIELD_TENANT && !fo_field_is_tenant(*s)) || (field == FO_FIELD_SOURCEREGION && !fo_field_is_region(*s)))
+        return FO_ERR_INVALID;
+    return FO_OK;
+}
+
+static enum fo_err
+read_number(struct record_reader *d, uint64_t min, uint64_t max, uint64_t *ret_v)
+{
+    enum fo_err err = fo_mp_read_uint(&d->r, ret_v);
+
+    return err == FO_OK && (*ret_v < min || *ret_v > max) ? FO_ERR_INVALID : err;
+}
+
+static enum fo_err
+read_value(struct record_reader *d)
+{
+    return d->is_checked ? fo_mp_skip(&d->r, FO_NESTING_MAX) : fo_mp_check(&d->r, FO_NESTING_MAX);
+}
+
+static enum fo_err
+read_field(struct record_reader *d, unsigned field)
+{
+    const uint8_t *start = d->r.p;
+    struct fo_event *e = d->e;
+    uint64_t v = 0;
+    enum fo_err err;
+
+    switch (field) {
+    case FO_FIELD_ACCEPTEDTIME:
+        err = read_number(d, 1, FO_WALL_US_MAX, &v);
+        e->acceptedtime.us = (int64_t)v;
+        return err;
+    case FO_FIELD_TIME:
+        err = read_number(d, 1, FO_WALL_US_MAX, &v);
+        e->time.us = (int64_t)v;
+        return err;
+    case FO_FIELD_EXPIRYTIME:
+        err = read_number(d, 1, FO_WALL_US_MAX, &v);
+        e->expirytime.us = (int64_t)v;
+        return err;
+    case FO_FIELD_SCHEMAVERSION:
+        err = read_number(d, 1, INT32_MAX, &v);
+        e->schemaversion = (uint32_t)v;
+        return err;
+    case FO_FIELD_MINCOMPATIBLE:
+        err = read_number(d, 1, INT32_MAX, &v);
+        e->mincompatible = (uint32_t)v;
+        return err;
+    case FO_FIELD_PRIORITY:
+        err = read_number(d, 0, FO_LANES - 1, &v);
+        e->lane = (enum fo_lane)v;
+        e->has_priority = true;
+        return err;
+    case FO_FIELD_DATA:
+        err = read_value(d);
+        e->data = fo_slice_of(start, (size_t)(d->r.p - start));
+        return err;
+    case FO_FIELD_TARGETS:                  /* the batch's header names them */
+        return FO_ERR_PROTO;
+    default:
+        return read_text(d, field);
+    }
+}
+
+/* A name that a version after this one has given a number stands as text in an older region's record, so text is taken for
+ * names too; but never one of a publisher's other spellings, which no broker writes. */
+static enum fo_err
+read_unknown(struct record_reader *d, const struct fo_mp *key, const uint8_t *start)
+{
+    struct fo_event *e = d->e;
+    enum fo_err err;
+
+    if (e->unknown_count == FO_UNKNOWN_FIELDS_MAX)
+        return FO_ERR_TOO_LARGE;
+    if (!d->is_checked && key->kind == FO_MP_STR && fo_field_of_name(key->s, true) != FO_FIELD_NONE)
+        return FO_ERR_PROTO;
+    if (!d->is_checked && (err = fo_field_check_unknown(e, key)) != FO_OK)
+        return err;
+    if ((err = read_value(d)) != FO_OK)
+        return err;
+    e->unknown[e->unknown_count++] = fo_slice_of(start, (size_t)(d->r.p - start));
+    return FO_OK;
+}
+
+static enum fo_err
+read_pair(struct record_reader *d, uint32_t index)
+{
+    const uint8_t *start = d->r.p;
+    unsigned field = FO_FIELD_NONE;
+    struct fo_mp key;
+    enum fo_err err;
+
+    if ((err = fo_mp_read(&d->r, &key)) != FO_OK)
+        return err;
+    if (key.kind == FO_MP_UINT)
+        field = key.u < FO_FIELD_COUNT ? (unsigned)key.u : FO_FIELD_NONE;
+    else if (key.kind == FO_MP_STR)
+        field = fo_field_of_name(key.s, false);
+    else
+        return FO_ERR_TYPE;
+    if (index < FIRST_FIELDS && field != index + 1)
+        return FO_ERR_PROTO;
+    if (field == FO_FIELD_NONE)
+        return read_unknown(d, &key, start);
+    if (d->seen & 1u << field)
+        return FO_ERR_DUPLICATE_KEY;
+    d->seen |= 1u << field;
+    return read_field(d, field);
+}
+
+static enum fo_err
+read_record(struct fo_slice record, bool is_checked, struct fo_event *ret_event)
+{
+    struct record_reader d = { fo_reader_of(record), ret_event, 0, is_checked };
+    uint32_t pairs = 0;
+    enum fo_err err = fo_mp_read_map(&d.r, &pairs);
+
+    if (err != FO_OK)
+        return err;
+    memset(ret_event, 0, offsetof(struct fo_event, unknown));
+    ret_event->unknown_count = 0;
+    ret_event->schemaversion = ret_event->mincompatible = 1;
+    ret_event->tenant = FO_SLICE_LIT(FO_TENANT_DEFAULT);
+    if (pairs < FIRST_FIELDS)
+        return FO_ERR_MISSING;
+    for (uint32_t i = 0; i < pairs; i++)
+        if ((err = read_pair(&d, i)) != FO_OK)
+            return err;
+    return fo_reader_left(&d.r) > 0 ? FO_ERR_TRAILING : FO_OK;
+}
+
+enum fo_err
+fo_event_decode(struct fo_slice record, struct fo_event *ret_event)
+{
+    return read_record(record, false, ret_event);
+}
+
+enum fo_err
+fo_event_view(struct fo_slice record, struct fo_event *ret_event)
+{
+    return read_record(record, true, ret_event);
+}
