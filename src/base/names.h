@@ -20,6 +20,10 @@ enum {
 /* Priority class; drained in this order, each lower lane with a guaranteed share. */
 enum fo_lane { FO_LANE_HIGH, FO_LANE_NORMAL, FO_LANE_LOW };
 
+/* Two connections per link: high lane and control frames on one, the other lanes on the other, so that a standing bulk queue
+ * delays nothing urgent. */
+enum fo_link_class { FO_LINK_URGENT, FO_LINK_BULK, FO_LINK_CLASSES };
+
 /* One bit per configured region, by its index in the region table. */
 typedef uint64_t fo_region_set;
 

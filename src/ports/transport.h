@@ -6,10 +6,6 @@
 #include "base/bytes.h"
 #include "base/names.h"
 
-/* Two connections per link: high lane and control frames on one, the other lanes on the other, so that a standing bulk queue
- * delays nothing urgent. */
-enum fo_link_class { FO_LINK_URGENT, FO_LINK_BULK, FO_LINK_CLASSES };
-
 struct fo_msg { void *handle; struct fo_slice body; };  /* owned by its holder until fo_transport msg_free */
 
 struct fo_transport;
