@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers as the broker gives them (msgpack), read without trust: what is not understood is FO_ERR_PROTO. */
+#pragma once
+#include <fanout/publish.h>
+
+#include "base/bytes.h"
+#include "wire/error.h"
+
+/* Results own their texts: one block, filled in as the answer is read. A text of n bytes takes n + 1 there and took at
+ * least as much in the answer, so a block as large as the answer suffices. */
+struct fanout_results {
+    size_t count;
+    struct fanout_result *at;
+    uint32_t *index;                    /* brief: which event each one is about; else null */
+    struct fanout_region_result *regions;
+    char *texts;
+};
+
+/* A publish answer for `count` events that were sent. An error that concerns the whole request stands in each result. Brief: only
+ * the failed ones, in ascending order of index. FO_ERR_PROTO, FO_ERR_NO_MEMORY. */
+FO_MUST_CHECK enum fo_err fo_answer_publish(struct fo_slice body, uint32_t count, bool is_brief, struct fanout_results **ret_results);
+void fo_results_destroy(struct fanout_results *results);
+
+struct fo_fetched {                     /* view of the answer */
+    bool is_error;
+    struct fo_fault fault;              /* is_error: what the broker said */
+    uint32_t retry_after_ms;
+    struct fo_slice cursor;             /* empty when not given */
+    struct fo_reader events;            /* events_count maps, read with fo_answer_event */
+    uint32_t events_count;
+};
+FO_MUST_CHECK enum fo_err fo_answer_fetch(struct fo_slice body, struct fo_fetched *ret_fetched);
+/* Reads the next of the events. */
+FO_MUST_CHECK enum fo_err fo_answer_event(struct fo_reader *r, struct fo_slice *ret_position, struct fo_slice *ret_record);
+/* The region's name in a ping's answer. */
+FO_MUST_CHECK enum fo_err fo_answer_ping(struct fo_slice body, struct fo_slice *ret_region);
+
+/* Which public error a broker's error stands for. */
+int fo_answer_err_of(struct fo_slice code, uint32_t retry_after_ms);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See conn.h. */
+#include "client/conn.h"
+
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/tls/tls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    STAGGER_MS = 200,           /* head start of each address before the next is tried */
+    LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
+    SUSPECT_MS = 5000,
+    REDIAL_MS = 700,            /* a dialer without a connection for so long is replaced, then after twice as long... */
+    REDIAL_MS_MAX = 5000,       /* ...up to this, so that a slow handshake is not cut off for ever */
+    RECONNECT_MS_MIN = 20, RECONNECT_MS_MAX = 500,
+    ANSWER_BYTES_MAX = 16 << 20,
+};
+
+int64_t
+fo_conn_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+bool
+fo_conn_wait(struct fo_conn *c, int64_t until_ms)
+{
+    struct timespec t = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+
+    return pthread_cond_timedwait(&c->changed, &c->lock, &t) == 0;
+}
+
+static void
+pipe_came_or_went(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct fo_server *s = arg;
+
+    (void)pipe;
+    pthread_mutex_lock(&s->conn->lock);
+    if (event == NNG_PIPE_EV_ADD_POST) {
+        s->pipes++;
+        s->suspect_until_ms = 0;
+        s->redial_wait_ms = REDIAL_MS;
+    } else if (s->pipes > 0 && --s->pipes == 0) {
+        s->down_since_ms = fo_conn_now_ms();
+        s->redial_at_ms = s->down_since_ms + s->redial_wait_ms;
+        s->region[0] = '\0';            /* another broker may answer there next time */
+    }
+    pthread_cond_broadcast(&s->conn->changed);
+    pthread_mutex_unlock(&s->conn->lock);
+}
+
+/* dial_lock is held. A failure is not reported: the keeper tries again. */
+static void
+server_dial(struct fo_server *s)
+{
+    if (s->has_dialer)
+        (void)nng_dialer_close(s->dialer);
+    s->has_dialer = nng_dialer_create(&s->dialer, s->socket, s->address) == 0;
+    if (!s->has_dialer)
+        return;
+    if (strncmp(s->address, "tls+tcp:", 8) == 0)
+        (void)nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, s->conn->tls);
+    (void)nng_dialer_start(s->dialer, NNG_FLAG_NONBLOCK);
+}
+
+/* dial_lock is held. */
+static enum fo_err
+server_open(struct fo_server *s)
+{
+    int64_t now = fo_conn_now_ms();
+
+    if (s->is_open)
+        return FO_OK;
+    if (nng_req0_open(&s->socket) != 0)
+        return FO_ERR_NO_MEMORY;
+    if (nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, ANSWER_BYTES_MAX) != 0
+        || nng_socket_set_ms(s->socket, NNG_OPT_RECONNMINT, RECONNECT_MS_MIN) != 0
+        || nng_socket_set_ms(s->socket, NNG_OPT_RECONNMAXT, RECONNECT_MS_MAX) != 0
+        || nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_POST, pipe_came_or_went, s) != 0
+        || nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, pipe_came_or_went, s) != 0) {
+        nng_close(s->socket);
+        return FO_ERR_INTERNAL;
+    }
+    pthread_mutex_lock(&s->conn->lock);
+    s->is_open = true;
+    s->down_since_ms = now;
+    s->redial_wait_ms = REDIAL_MS;
+    s->redial_at_ms = now + REDIAL_MS;
+    pthread_cond_broadcast(&s->conn->changed);  /* the keeper watches it from now on */
+    pthread_mutex_unlock(&s->conn->lock);
+    server_dial(s);
+    return FO_OK;
+}
+
+/* The opened server whose dialer is due first, or null when all are connected. The lock is held. */
+static struct fo_server *
+next_due(struct fo_conn *c)
+{
+    struct fo_server *due = NULL;
+
+    for (unsigned i = 0; i < c->count; i++) {
+        struct fo_server *s = &c->server[i];
+        if (s->is_open && s->pipes == 0 && (due == NULL || s->redial_at_ms < due->redial_at_ms))
+            due = s;
+    }
+    return due;
+}
+
+static void
+redial(struct fo_server *s)
+{
+    struct fo_conn *c = s->conn;
+
+    pthread_mutex_lock(&c->dial_lock);
+    server_dial(s);
+    pthread_mutex_unlock(&c->dial_lock);
+}
+
+static void *
+keeper_run(void *arg)
+{
+    struct fo_conn *c = arg;
+
+    pthread_mutex_lock(&c->lock);
+    while (!c->is_stopping) {
+        struct fo_server *s = next_due(c);
+        if (s == NULL) {
+            pthread_cond_wait(&c->changed, &c->lock);
+            continue;
+        }
+        int64_t now = fo_conn_now_ms();
+        if (now < s->redial_at_ms) {
+            (void)fo_conn_wait(c, s->redial_at_ms);
+            continue;
+        }
+        s->redial_wait_ms = s->redial_wait_ms * 2 < REDIAL_MS_MAX ? s->redial_wait_ms * 2 : REDIAL_MS_MAX;
+        s->redial_at_ms = now + s->redial_wait_ms;
+        pthread_mutex_unlock(&c->lock);
+        redial(s);
+        pthread_mutex_lock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+static enum fo_err
+tls_load(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
+{
+    int rv;
+
+    if (o->tls_ca == NULL) {
+        snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
+        return FO_ERR_INVALID;
+    }
+    if (nng_tls_config_alloc(&c->tls, NNG_TLS_MODE_CLIENT) != 0)
+        return FO_ERR_NO_MEMORY;
+    if ((rv = nng_tls_config_auth_mode(c->tls, NNG_TLS_AUTH_MODE_REQUIRED)) != 0
+        || (rv = nng_tls_config_ca_file(c->tls, o->tls_ca)) != 0) {
+        snprintf(ret_why, 256, "%.180s: cannot be used as a TLS authority: %s", o->tls_ca, nng_strerror(rv));
+        return FO_ERR_INVALID;
+    }
+    if (o->tls_server_name != NULL && (rv = nng_tls_config_server_name(c->tls, o->tls_server_name)) != 0)
+        return FO_ERR_NO_MEMORY;
+    return FO_OK;
+}
+
+/* NNG wants certificate and key in one file; two files are read and joined. */
+static enum fo_err
+tls_load_own(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
+{
+    char *text[2] = { NULL, NULL };
+    const char *path[2] = { o->tls_cert, o->tls_key != NULL ? o->tls_key : o->tls_cert };
+    enum fo_err err = FO_ERR_INVALID;
+    int rv;
+
+    for (int i = 0; i < 2; i++) {
+        size_t room = 0;
+        FILE *f = fopen(path[i], "r");
+        ssize_t n = f != NULL ? getdelim(&text[i], &room, '\0', f) : -1;
+        if (f != NULL)
+            fclose(f);
+        if (n <= 0) {
+            snprintf(ret_why, 256, "%.200s: cannot be read", path[i]);
+            goto cleanup;
+        }
+    }
+    rv = nng_tls_config_own_cert(c->tls, text[0], text[1], NULL);
+    if (rv != 0) {
+        snprintf(ret_why, 256, "%.90s and %.90s: not a certificate with its key: %s", path[0], path[1], nng_strerror(rv));
+        goto cleanup;
+    }
+    err = FO_OK;
+cleanup:
+    if (text[1] != NULL)
+        explicit_bzero(text[1], strlen(text[1]));
+    free(text[0]);
+    free(text[1]);
+    return err;
+}
+
+static bool
+is_address(const char *address)
+{
+    static const char *const scheme[] = { "tcp://", "tls+tcp://", "ipc://" };
+
+    for (unsigned i = 0; i < 3; i++) {
+        if (strncmp(address, scheme[i], strlen(scheme[i])) == 0)
+            return strlen(address) > strlen(scheme[i]) && strlen(address) <= FO_ADDRESS_BYTES_MAX;
+    }
+    return false;
+}
+
+static enum fo_err
+conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
+{
+    enum fo_err err = FO_OK;
+    bool has_tls = false;
+
+    if (o->address_count == 0 || o->address_count > FO_ADDRESSES_MAX || o->timeout_ms <= 0 || o->connect_timeout_ms <= 0) {
+        snprintf(ret_why, 256, "options need 1 to %d addresses, and timeouts above 0", FO_ADDRESSES_MAX);
+        return FO_ERR_INVALID;
+    }
+    for (size_t i = 0; i < o->address_count; i++) {
+        struct fo_server *s = &c->server[i];
+        if (!is_address(o->addresses[i])) {
+            snprintf(ret_why, 256, "%.120s: not an address; it must be like tcp://HOST:PORT, tls+tcp://HOST:PORT or ipc:///PATH",
+                o->addresses[i]);
+            return FO_ERR_INVALID;
+        }
+        s->conn = c;
+        strcpy(s->address, o->addresses[i]);
+        has_tls |= strncmp(s->address, "tls+tcp:", 8) == 0;
+    }
+    c->count = (unsigned)o->address_count;
+    c->timeout_ms = o->timeout_ms;
+    c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
+    if (has_tls)
+        err = tls_load(c, o, ret_why);
+    if (err == FO_OK && has_tls && o->tls_cert != NULL)
+        err = tls_load_own(c, o, ret_why);
+    return err;
+}
+
+enum fo_err
+fo_conn_create(const struct fanout_options *options, struct fo_conn **ret_conn, char *ret_why)
+{
+    struct fo_conn *c = calloc(1, sizeof(*c));
+    pthread_condattr_t monotonic;
+    enum fo_err err;
+
+    if (c == NULL)
+        return FO_ERR_NO_MEMORY;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->dial_lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+
+    err = conn_configure(c, options, ret_why);
+    if (err != FO_OK)
+        goto cleanup;
+    if ((err = server_open(&c->server[0])) != FO_OK)
+        goto cleanup;
+    if (pthread_create(&c->keeper, NULL, keeper_run, c) != 0) {
+        err = FO_ERR_NO_MEMORY;
+        goto cleanup;
+    }
+    *ret_conn = c;
+    return FO_OK;
+cleanup:
+    if (c->server[0].is_open)
+        nng_close(c->server[0].socket);
+    if (c->tls != NULL)
+        nng_tls_config_free(c->tls);
+    free(c);
+    return err;
+}
+
+void
+fo_conn_destroy(struct fo_conn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->is_stopping = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->keeper, NULL);
+    for (unsigned i = 0; i < c->count; i++) {
+        if (c->server[i].is_open)
+            nng_close(c->server[i].socket);
+    }
+    if (c->tls != NULL)
+        nng_tls_config_free(c->tls);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->dial_lock);
+    free(c);
+}
+
+struct fo_server *
+fo_conn_best(struct fo_conn *c, int64_t now_ms)
+{
+    struct fo_server *second = NULL;
+
+    for (unsigned i = 0; i < c->count; i++) {
+        struct fo_server *s = &c->server[i];
+        if (!s->is_open || s->pipes == 0)
+            continue;
+        if (s->suspect_until_ms <= now_ms)
+            return s;
+        if (second == NULL)
+            second = s;
+    }
+    return second;
+}
+
+static enum fo_err
+open_up_to(struct fo_conn *c, unsigned last)
+{
+    enum fo_err err = FO_OK;
+
+    pthread_mutex_lock(&c->dial_lock);
+    for (unsigned i = 0; i <= last && i < c->count && err == FO_OK; i++)
+        err = server_open(&c->server[i]);
+    pthread_mutex_unlock(&c->dial_lock);
+    return err;
+}
+
+/* True when there is nothing better to wait for: it is not suspect, or all addresses have been tried. The lock is held. */
+static bool
+is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t now_ms)
+{
+    return s->suspect_until_ms <= now_ms || c->server[c->count - 1].is_open;
+}
+
+enum fo_err
+fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
+{
+    int64_t now = fo_conn_now_ms(), begun = now;
+    enum fo_err err = FO_OK;
+
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        struct fo_server *s = fo_conn_best(c, now);
+        if (s != NULL && (is_settled(c, s, now) || now >= until_ms)) {
+            *ret_server = s;
+            break;
+        }
+        if (now >= until_ms) {
+            err = FO_ERR_UNAVAILABLE;
+            break;
+        }
+        unsigned last = s != NULL ? c->count - 1 : (unsigned)((now - begun) / STAGGER_MS);
+        if (last >= c->count)
+            last = c->count - 1;
+        if (!c->server[last].is_open) {
+            pthread_mutex_unlock(&c->lock);
+            err = open_up_to(c, last);
+            pthread_mutex_lock(&c->lock);
+            if (err != FO_OK)
+                break;
+        } else {
+            int64_t turn = begun + (int64_t)(last + 1) * STAGGER_MS;
+            (void)fo_conn_wait(c, last + 1 < c->count && turn < until_ms ? turn : until_ms);
+        }
+        now = fo_conn_now_ms();
+    }
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+bool
+fo_conn_is_lost(struct fo_server *s, int64_t now_ms)
+{
+    if (s->pipes > 0 || now_ms - s->down_since_ms < LOST_MS)
+        return false;
+    struct fo_server *other = fo_conn_best(s->conn, now_ms);
+    return other != NULL && other != s;
+}
+
+void
+fo_conn_suspect(struct fo_server *s)
+{
+    pthread_mutex_lock(&s->conn->lock);
+    s->suspect_until_ms = fo_conn_now_ms() + SUSPECT_MS;
+    pthread_mutex_unlock(&s->conn->lock);
+}
