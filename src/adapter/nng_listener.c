@@ -6,12 +6,10 @@
  *
  * Closing an NNG listener closes every connection that it ever accepted. So a dead tcp listener is not closed but loses its
  * address to a new one (nng_rescue.c) and is kept as long as connections hang on it. */
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "adapter/nng_parts.h"
 #include "ports/log.h"
@@ -77,7 +75,7 @@ note_address(struct fo_nng_listener *l)
         l->address_bytes = sizeof(*in6);
     } else if (sa.s_family == NNG_AF_IPC) {
         un->sun_family = AF_UNIX;
-        strncpy(un->sun_path, sa.s_ipc.sa_path, sizeof(un->sun_path) - 1);
+        memcpy(un->sun_path, sa.s_ipc.sa_path, strnlen(sa.s_ipc.sa_path, sizeof(un->sun_path) - 1));
         l->address_bytes = sizeof(*un);
     }
     l->is_probed = l->address_bytes > 0;
