@@ -11,8 +11,10 @@ enum fo_op { FO_OP_PUBLISH, FO_OP_FETCH, FO_OP_STATUS, FO_OP_REPORT, FO_OP_EXPLA
 
 enum { FO_WAIT_ACCEPTED = 0, FO_WAIT_ALL = 0xff };      /* else: a number of regions, 1..64 */
 
+enum { FO_REQUEST_EVENTS_MAX = 10000, FO_FILTER_TYPES_MAX = 8 };
+
 struct fo_filter {                          /* n 0: any */
-    struct fo_slice type[8]; uint8_t type_count;
+    struct fo_slice type[FO_FILTER_TYPES_MAX]; uint8_t type_count;
     struct fo_slice tenant, key, region;    /* region: the event's source region */
 };
 
@@ -42,6 +44,13 @@ struct fo_request {
  * For JSON the msgpack form is built in `scratch` (kept by the caller as long as ret_req is used). On error ret_fault. */
 FO_MUST_CHECK enum fo_err fo_request_decode(struct fo_slice body, struct fo_buf *scratch, struct fo_request *ret_req, struct fo_fault *ret_fault);
 
+/* Takes the next event's bytes off req->events; false behind the last one. Paths in the faults of fo_event_decode_publish are
+ * relative to the event: in an answer it is the place in `results`, or the `index`, that tells which. */
+bool fo_request_next_event(struct fo_request *req, struct fo_slice *ret_event);
+
+/* True when all that the filter names is as it says. */
+bool fo_filter_match(const struct fo_filter *filter, const struct fo_event *event);
+
 enum fo_delivery_state { FO_DELIVERY_PENDING, FO_DELIVERY_DELIVERED, FO_DELIVERY_EXPIRED, FO_DELIVERY_INCOMPATIBLE, FO_DELIVERY_FAILED };
 const char *fo_delivery_state_name(enum fo_delivery_state s);
 
@@ -68,6 +77,9 @@ FO_MUST_CHECK enum fo_err fo_publish_answer_encode(enum fo_encoding enc, bool is
     const struct fo_publish_result *results, unsigned count, struct fo_buf *out);
 /* {"success": false, "error": {"code", "path", "message", "retryAfterMs"}}; retry_after_ms 0: none given. */
 FO_MUST_CHECK enum fo_err fo_error_answer_encode(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms, struct fo_buf *out);
+/* The same with "cursor" beside "error": for FO_ERR_CURSOR_GONE, the earliest one. */
+FO_MUST_CHECK enum fo_err fo_error_answer_encode_cursor(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms,
+    struct fo_slice cursor, struct fo_buf *out);
 /* "us-east-1:18f3c2a1b00:high:42", the form used everywhere a person sees it. Region: any; FO_POSITION_SIZE suffices. */
 #define FO_POSITION_SIZE 96
 void fo_position_format(const char *region, struct fo_position pos, char ret_text[FO_POSITION_SIZE]);

@@ -81,3 +81,9 @@ FO_MUST_CHECK enum fo_err fo_event_view(struct fo_slice record, struct fo_event 
 /* The record as one JSON object with names as keys, times as RFC 3339 (CloudEvents JSON format, `specversion` "1.0"). New reference. */
 struct json_t;
 FO_MUST_CHECK enum fo_err fo_event_to_json(struct fo_slice record, struct json_t **ret_json);
+/* The same as compact text, appended to out straight from the bytes. The record passed fo_event_decode before. */
+FO_MUST_CHECK enum fo_err fo_event_write_json(struct fo_slice record, struct fo_buf *out);
+/* Its topic on the SUB feed, TYPE/TENANT/KEY; in the key, space and '%' stand as %20 and %25, so that a space ends the topic.
+ * At most FO_TOPIC_BYTES_MAX bytes. */
+enum { FO_TOPIC_BYTES_MAX = FO_TYPE_BYTES_MAX + FO_TENANT_BYTES_MAX + 3 * FO_KEY_BYTES_MAX + 2 };
+void fo_event_write_topic(const struct fo_event *event, struct fo_writer *w);

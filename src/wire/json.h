@@ -4,9 +4,14 @@
 #pragma once
 #include <jansson.h>
 #include "base/bytes.h"
+#include "base/names.h"
 #include "wire/error.h"
 
-/* Parses JSON text: duplicate keys, bad UTF-8, trailing bytes, nesting over FO_NESTING_MAX and NUL in strings are refused
+/* What stands around a payload: a request's map, its array of events, an event's map, and two more of an answer's. */
+enum { FO_JSON_NESTING_MAX = FO_NESTING_MAX + 5 };
+
+/* Parses JSON text: duplicate keys, bad UTF-8, trailing bytes, nesting over FO_JSON_NESTING_MAX, integers
+ * beyond 64 bits with sign and NUL in strings are refused
  * with line and column in ret_fault. The result is the caller's (json_decref). */
 FO_MUST_CHECK enum fo_err fo_json_parse(struct fo_slice text, json_t **ret_json, struct fo_fault *ret_fault);
 /* Appends the value as msgpack (integers as ints, reals as float64). */

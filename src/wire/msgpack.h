@@ -25,7 +25,8 @@ FO_MUST_CHECK enum fo_err fo_mp_read(struct fo_reader *r, struct fo_mp *ret_v);
 /* Steps over one whole value. FO_ERR_DEPTH when nested deeper than depth_max. */
 FO_MUST_CHECK enum fo_err fo_mp_skip(struct fo_reader *r, unsigned depth_max);
 /* Steps over one value and checks it wholly, so that JSON can say it too: nesting, lengths, UTF-8 without NUL in every string, map keys
- * that are strings, none twice (FO_ERR_DUPLICATE_KEY) and at most FO_MP_MAP_KEYS_MAX (FO_ERR_TOO_LARGE), no NaN nor infinity. */
+ * that are strings, none twice (FO_ERR_DUPLICATE_KEY) and at most FO_MP_MAP_KEYS_MAX (FO_ERR_TOO_LARGE),
+ * integers up to INT64_MAX, no NaN nor infinity. */
 FO_MUST_CHECK enum fo_err fo_mp_check(struct fo_reader *r, unsigned depth_max);
 enum { FO_MP_MAP_KEYS_MAX = 4096 };
 FO_MUST_CHECK enum fo_err fo_mp_read_uint(struct fo_reader *r, uint64_t *ret_v);

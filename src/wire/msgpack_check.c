@@ -42,7 +42,7 @@ fo_mp_fault(struct fo_fault *ret_fault, enum fo_err err, const char *path)
     case FO_ERR_UTF8: return fo_fault_set(ret_fault, err, path, "text in valid UTF-8");
     case FO_ERR_TOO_LARGE: return fo_fault_set(ret_fault, err, path, "at most %d keys in a map", FO_MP_MAP_KEYS_MAX);
     case FO_ERR_TYPE: return fo_fault_set(ret_fault, err, path, "map keys that are text");
-    case FO_ERR_INVALID: return fo_fault_set(ret_fault, err, path, "text without NUL, finite numbers");
+    case FO_ERR_INVALID: return fo_fault_set(ret_fault, err, path, "text without NUL, integers up to 9223372036854775807, finite numbers");
     default: return fo_fault_set(ret_fault, err, path, "%s", fo_err_text(err));
     }
 }
@@ -173,6 +173,8 @@ check_value(struct fo_reader *r, unsigned depth_left)
     switch (v.kind) {
     case FO_MP_STR:
         return fo_mp_check_text(v.s);
+    case FO_MP_UINT:
+        return v.u <= INT64_MAX ? FO_OK : FO_ERR_INVALID;
     case FO_MP_FLOAT:
         return isfinite(v.f) ? FO_OK : FO_ERR_INVALID;
     case FO_MP_MAP:
