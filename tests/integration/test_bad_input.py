@@ -31,7 +31,7 @@ CASES = [
     ("payload: missing", {"type": "order_status"}, {"schema", "missing"}, "data"),
     ("priority unknown", with_fields(priority="urgent"), {"unknown_priority"}, "priority"),
     ("region unknown", with_fields(targets=["us-west-2", "mars-north-1"]), {"unknown_region"}, "targets[1]"),
-    ("source region of another", with_fields(sourceRegion="eu-west-1"), {"unknown_region"}, "sourceRegion"),
+    ("source region of another", with_fields(sourceRegion="eu-west-1"), {"unknown_region"}, "sourceregion"),
     ("id empty", with_fields(id=""), {"invalid_id"}, "id"),
     ("id too long", with_fields(id="x" * 129), {"invalid_id"}, "id"),
     ("id of the wrong kind", with_fields(id={"a": 1}), {"wrong_type", "invalid_id"}, "id"),
