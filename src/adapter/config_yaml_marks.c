@@ -23,7 +23,7 @@ enum fo_err
 fo_config_fault_at(struct fo_fault *ret_fault, const char *file, unsigned line, unsigned column, const char *key, const char *fmt, ...)
 {
     char place[64 + PATH_SIZE];
-    size_t room;
+    size_t room, used;
     va_list args;
 
     ret_fault->err = FO_ERR_CONFIG;
@@ -35,7 +35,8 @@ fo_config_fault_at(struct fo_fault *ret_fault, const char *file, unsigned line, 
             room > 3 ? file + strlen(file) - (room - 3) : "");
     else
         snprintf(ret_fault->path, sizeof ret_fault->path, "%s", file);
-    strncat(ret_fault->path, place, sizeof ret_fault->path - 1 - strlen(ret_fault->path));
+    used = strlen(ret_fault->path);
+    snprintf(ret_fault->path + used, sizeof ret_fault->path - used, "%.*s", (int)(sizeof ret_fault->path - 1 - used), place);
 
     va_start(args, fmt);
     vsnprintf(ret_fault->text, sizeof ret_fault->text, fmt, args);
