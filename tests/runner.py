@@ -153,8 +153,8 @@ def main():
         old.unlink()
     print("== unit tests", flush=True)
     unit_tests(build, args.patterns, report)
-    print("== layers", flush=True)
-    python_tests(build, [p for p in [ROOT / "tests/layers_test.py"] if matches(p.stem, args.patterns)], report, 1)
+    print("== layers, vectors", flush=True)
+    python_tests(build, [p for p in sorted((ROOT / "tests").glob("*_test.py")) if matches(p.stem, args.patterns)], report, 1)
 
     print("== integration tests: real brokers, files and sockets", flush=True)
     files = sorted(p for p in (ROOT / "tests/integration").glob("test_*.py") if matches(p.stem, args.patterns))

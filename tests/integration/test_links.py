@@ -162,9 +162,9 @@ class Forged(ClusterTest):
         with self.cluster.first.connect() as req, sp.Pub(self.cluster.first.link) as pub:
             ask(req, {"type": "order_status", "id": waiting, "data": {"order_id": 1, "status": "preparing"}})
             now = int(time.time() * 1e6)
-            pub.send(frames.control(frames.ACK, unknown, "us-east-1", 1, now, self.epoch, (self.seq + 1, 0, 0)))
-            pub.send(frames.control(frames.ACK, own, "us-east-1", 1, now, self.epoch, (self.seq + 1000000, 0, 0)))
-            pub.send(frames.control(frames.ACK, own, "eu-west-1", 1, now, self.epoch, (self.seq + 1, 0, 0)))
+            pub.send(frames.control(frames.ACK, unknown, "us-east-1", 1, now, (self.epoch, 0, 0), (self.seq + 1, 0, 0)))
+            pub.send(frames.control(frames.ACK, own, "us-east-1", 1, now, (self.epoch, 0, 0), (self.seq + 1000000, 0, 0)))
+            pub.send(frames.control(frames.ACK, own, "eu-west-1", 1, now, (self.epoch, 0, 0), (self.seq + 1, 0, 0)))
             time.sleep(0.5)
             answer = ask(req, {"type": "order_status", "id": waiting, "data": {"order_id": 1, "status": "preparing"}, "wait": "all",
                                "timeoutMs": 300})

@@ -78,7 +78,11 @@ class Key:
 
     @classmethod
     def read(cls, path):
-        label, version, region, _, text = path.read_text().split()
+        return cls.of_text(path.read_text())
+
+    @classmethod
+    def of_text(cls, line):
+        label, version, region, _, text = line.split()
         assert (label, version) == ("fanout-secret-key", "v1")
         return cls(region, base64.b64decode(text + "=" * (-len(text) % 4)))
 
@@ -119,6 +123,6 @@ def batch(key, epoch, lane, first_seq, targets, records, region=None, key_id=Non
     return frame(BATCH, header, b"".join(struct.pack(">I", len(r)) + r for r in records), key)
 
 
-def control(kind, key, target, session, sent_at_us, epoch_acked=0, cum=(0, 0, 0), exceptions=(), echo=(0, 0)):
-    return frame(kind, [key.region, key.id, target, session, sent_at_us, epoch_acked, list(cum), [list(e) for e in exceptions], *echo],
-                 b"", key)
+def control(kind, key, target, session, sent_at_us, epochs=(0, 0, 0), cum=(0, 0, 0), exceptions=(), echo=(0, 0), settled=(0, 0, 0)):
+    return frame(kind, [key.region, key.id, target, session, sent_at_us, list(epochs), list(cum), [list(e) for e in exceptions], *echo,
+                        list(settled)], b"", key)
