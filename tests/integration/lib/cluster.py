@@ -200,11 +200,11 @@ class Cluster:
         for region in regions:
             run([FANOUT, "keys", "new", "--region", region, "--dir", self.dir / "keys"])
         if tls:
-            run([ROOT / "deploy/make-certs", self.dir / "certs"])
+            run([ROOT / "deploy/make-certs", self.dir / "certs", *regions])
         if database:
             self.postgres = Postgres(self.dir)
             self.postgres.start()
-            run([FANOUT, "migrate", "--conninfo", self.postgres.conninfo])
+            run([FANOUT, "migrate", "--conninfo", self.postgres.conninfo, *(f"--region={r}" for r in regions), "--primary", regions[0]])
         scheme = "tls+tcp" if tls else "tcp"
         listen = {r: {k: free_url(scheme) for k in ("door", "feed", "link")} for r in regions}
         for region in regions:
