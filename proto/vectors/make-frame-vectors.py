@@ -251,7 +251,7 @@ def write_invalid_outside(three, good):
     invalid("kind-of-batch", frame(1, control_header(control_fields()), b"", WEST), "protocol")
     invalid("header-too-long", frame(1, header + bytes(4097 - len(header)), body, EAST), "too_large")
     invalid("header-length-claims-4-gib", frame(1, header, body, EAST, header_bytes=0xffffffff), "too_large")
-    invalid("body-too-long", frame(1, header, body, EAST, body_bytes=(16 << 20) + 1), "too_large")
+    invalid("body-too-long", frame(1, header, body, EAST, body_bytes=(64 << 20) + 1), "too_large")
     invalid("header-empty", frame(1, b"", body, EAST), "protocol")
     invalid("header-not-array", frame(1, pack({1: 2}), body, EAST), "protocol")
     invalid("header-array-claims-more", frame(1, b"\x9b" + header[1:], body, EAST), "protocol")

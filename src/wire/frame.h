@@ -16,7 +16,7 @@
 #include "base/time.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 16 << 20 };
+enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 64 << 20 };
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4 };
 
 struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };
