@@ -132,32 +132,43 @@ fo_call_cancel(struct fo_call *call)
     nng_aio_abort(call->aio, NNG_ECANCELED);
 }
 
-enum fo_err
-fo_call_wait(struct fo_call *call, nng_msg **ret_answer)
+bool
+fo_call_wait(struct fo_call *call, int64_t until_ms)
 {
     struct fo_conn *c = call->conn;
-    enum fo_err err;
+    bool is_done;
 
     pthread_mutex_lock(&c->lock);
     while (call->state != FO_CALL_DONE) {
-        int64_t now = fo_conn_now_ms();
+        int64_t now = fo_conn_now_ms(), look = now + LOOK_MS < until_ms ? now + LOOK_MS : until_ms;
+        if (now >= until_ms)
+            break;
         if (call->server->pipes > 0) {
-            pthread_cond_wait(&c->changed, &c->lock);
-        } else if (fo_conn_is_lost(call->server, now)) {
+            (void)fo_conn_wait(c, until_ms);
+            continue;
+        }
+        if (fo_conn_is_lost(call->server, now)) {
             pthread_mutex_unlock(&c->lock);
             fo_call_cancel(call);
             pthread_mutex_lock(&c->lock);
-            (void)fo_conn_wait(c, now + LOOK_MS);
-        } else {
-            (void)fo_conn_wait(c, now + LOOK_MS);
         }
+        if (call->state != FO_CALL_DONE)
+            (void)fo_conn_wait(c, look);
     }
-    err = call->err;
+    is_done = call->state == FO_CALL_DONE;
+    pthread_mutex_unlock(&c->lock);
+    return is_done;
+}
+
+enum fo_err
+fo_call_take(struct fo_call *call, nng_msg **ret_answer)
+{
+    enum fo_err err = call->err;
+
     if (err == FO_OK) {
         *ret_answer = call->answer;
         call->answer = NULL;
     }
-    pthread_mutex_unlock(&c->lock);
     if (err == FO_ERR_TIMEOUT)
         fo_conn_suspect(call->server);
     return err;
@@ -190,8 +201,10 @@ fo_conn_exchange(struct fo_conn *c, struct fo_slice body, int timeout_ms, nng_ms
         }
         now = fo_conn_now_ms();
         err = fo_call_start(&call, s, body, until - now < attempt_ms ? (int)(until - now) + 1 : attempt_ms);
-        if (err == FO_OK)
-            err = fo_call_wait(&call, ret_answer);
+        if (err == FO_OK) {
+            (void)fo_call_wait(&call, INT64_MAX / 4);   /* its own timeout ends it */
+            err = fo_call_take(&call, ret_answer);
+        }
         if (err == FO_OK && ret_server != NULL)
             *ret_server = s;
         if (err != FO_ERR_TIMEOUT && err != FO_ERR_UNAVAILABLE)

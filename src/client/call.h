@@ -31,9 +31,12 @@ void fo_call_fini(struct fo_call *call);
 FO_MUST_CHECK enum fo_err fo_call_start(struct fo_call *call, struct fo_server *server, struct fo_slice body, int timeout_ms);
 /* In flight: ends soon with FO_ERR_UNAVAILABLE. Else nothing. */
 void fo_call_cancel(struct fo_call *call);
-/* Waits for the end; gives up (cancels) when the server is lost and another one is there. FO_OK: the answer, the caller's
- * (nng_msg_free). FO_ERR_UNAVAILABLE, FO_ERR_TIMEOUT (the server is then under suspicion). */
-FO_MUST_CHECK enum fo_err fo_call_wait(struct fo_call *call, nng_msg **ret_answer);
+/* Waits for the end, at most until then (monotonic ms); ends it when the server is lost and another one is there. False: still
+ * under way. */
+bool fo_call_wait(struct fo_call *call, int64_t until_ms);
+/* DONE before. FO_OK: the answer, the caller's (nng_msg_free). FO_ERR_UNAVAILABLE, FO_ERR_TIMEOUT (the server is then under
+ * suspicion). */
+FO_MUST_CHECK enum fo_err fo_call_take(struct fo_call *call, nng_msg **ret_answer);
 
 /* One exchange with whichever server answers, retried elsewhere until timeout_ms has passed in all. ret_server may be null. */
 FO_MUST_CHECK enum fo_err fo_conn_exchange(struct fo_conn *c, struct fo_slice body, int timeout_ms, nng_msg **ret_answer,
