@@ -291,7 +291,7 @@ check_whole(struct decoder *d)
         return fo_fault_set(d->fault, FO_ERR_INVALID, "mincompatible", "at most schemaversion, which is %u", e->schemaversion);
     if ((err = fo_schema_check(d->rules->schemas, type_index, e->data, d->fault)) != FO_OK)
         return err;
-    bytes = fo_event_encoded_max(e) + (e->id.n == 0 ? UUID_BYTES : 0);
+    bytes = fo_event_encoded_max(e) + (e->id.n == 0 ? UUID_BYTES + 1 : 0);
     if (bytes > d->rules->event_bytes_max)
         return fo_fault_set(d->fault, FO_ERR_TOO_LARGE, "", "an event of at most %u bytes; this one takes %zu", d->rules->event_bytes_max, bytes);
     return FO_OK;

@@ -31,12 +31,25 @@ is_default_contenttype(const struct fo_event *e)
     return fo_slice_is_equal(e->datacontenttype, FO_SLICE_LIT(FO_DATACONTENTTYPE_DEFAULT));
 }
 
+static inline size_t
+uint_bytes(uint64_t v, uint64_t otherwise)  /* likewise */
+{
+    if (v == otherwise)
+        return 0;
+    return v < 0x80 ? 2 : v <= UINT8_MAX ? 3 : v <= UINT16_MAX ? 4 : v <= UINT32_MAX ? 6 : 10;
+}
+
+static uint32_t pair_count(const struct fo_event *e);
+
+/* Exact, but that acceptedtime, which is set later, counts in full. */
 size_t
 fo_event_encoded_max(const struct fo_event *e)
 {
-    size_t n = 3 + 2 + 2;                   /* map head, priority, empty id */
+    size_t n = (pair_count(e) < 16 ? 1 : 3) + 2 + 10;   /* map head, priority, acceptedtime */
 
-    n += text_bytes(e->id) + text_bytes(e->type) + text_bytes(e->sourceregion) + 3 * 10 + 2 * 6;    /* times, versions */
+    n += (e->id.n > 0 ? text_bytes(e->id) : 2) + text_bytes(e->type) + (e->sourceregion.n > 0 ? text_bytes(e->sourceregion) : 2);
+    n += uint_bytes((uint64_t)e->time.us, 0) + uint_bytes((uint64_t)e->expirytime.us, 0);
+    n += uint_bytes(e->schemaversion, 1) + uint_bytes(e->mincompatible, 1);
     n += is_default_tenant(e) ? 0 : text_bytes(e->tenant);
     n += text_bytes(e->partitionkey) + text_bytes(e->source) + text_bytes(e->subject) + text_bytes(e->traceparent);
     n += text_bytes(e->dataschema) + (is_default_contenttype(e) ? 0 : text_bytes(e->datacontenttype));
