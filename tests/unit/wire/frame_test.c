@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "vectors.h"
 #include "wire/frame.h"
 
@@ -256,6 +257,64 @@ test_every_truncation_is_noticed(void **state)
     free(bytes);
 }
 
+/* Whatever header is accepted is one that could have been sealed: reading and sealing hold the same rules. */
+static void
+check_accepted_can_be_sealed(const struct fo_frame *frame)
+{
+    static struct fo_batch_header h;
+    static struct fo_control c;
+    struct fo_slice records[FO_BATCH_EVENTS_MAX];
+    enum fo_err err = FO_ERR_WRONG_KEY;
+    struct fo_buf out;
+
+    fo_buf_init(&out);
+    if (frame->kind == FO_FRAME_BATCH && fo_batch_header_decode(frame, &h) == FO_OK) {
+        for (unsigned i = 0; i < h.count; i++)
+            records[i] = FO_SLICE_LIT("r");
+        err = fo_batch_seal(&h, records, &east, &out);
+    } else if (frame->kind != FO_FRAME_BATCH && fo_control_decode(frame, &c) == FO_OK) {
+        err = fo_control_seal(frame->kind, &c, &west, &out);
+    }
+    assert_true(err == FO_OK || err == FO_ERR_WRONG_KEY);
+    fo_buf_fini(&out);
+}
+
+static void
+check_mutated_headers(const char *path, uint64_t seed)
+{
+    size_t n;
+    uint8_t *bytes = load_frame(path, &n);
+    struct fo_frame frame;
+    struct fo_rng rng;
+    uint8_t *header;
+
+    assert_int_equal(fo_frame_split(fo_slice_of(bytes, n), &frame), FO_OK);
+    fo_rng_init(&rng, seed);
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t header_n = frame.header.n - fo_rng_below(&rng, 4) / 3;
+        struct fo_frame mutated = frame;
+
+        header = malloc(header_n);
+        assert_non_null(header);
+        memcpy(header, frame.header.p, header_n);
+        for (uint64_t changes = 1 + fo_rng_below(&rng, 3); changes > 0; changes--)
+            header[fo_rng_below(&rng, header_n)] = (uint8_t)fo_rng_next(&rng);
+        mutated.header = fo_slice_of(header, header_n);
+        check_accepted_can_be_sealed(&mutated);
+        free(header);
+    }
+    free(bytes);
+}
+
+static void
+test_mutated_headers(void **state)
+{
+    (void)state;
+    check_mutated_headers("valid/frame-batch-3.json", 1);
+    check_mutated_headers("valid/frame-batch-header-grown.json", 2);
+    check_mutated_headers("valid/frame-ack-exceptions.json", 3);
+}
+
 static struct fo_batch_header
 some_header(void)
 {
@@ -414,6 +473,7 @@ main(void)
         cmocka_unit_test(test_golden_invalid),
         cmocka_unit_test(test_every_flipped_bit_is_noticed),
         cmocka_unit_test(test_every_truncation_is_noticed),
+        cmocka_unit_test(test_mutated_headers),
         cmocka_unit_test(test_seal_appends_what_verifies),
         cmocka_unit_test(test_seal_refuses_what_a_peer_would),
         cmocka_unit_test(test_body_over_limit_is_refused),
