@@ -115,11 +115,12 @@ fo_header_uint(struct fo_reader *r, uint64_t min, uint64_t max, enum fo_err *err
 struct fo_slice
 fo_header_region(struct fo_reader *r, enum fo_err *err)
 {
-    struct fo_slice s = {NULL, 0};
+    struct fo_slice s;
 
-    if (*err == FO_OK && (fo_mp_read_str(r, &s) != FO_OK || !fo_region_name_is_valid(s)))
-        *err = FO_ERR_PROTO;
-    return s;
+    if (*err == FO_OK && fo_mp_read_str(r, &s) == FO_OK && fo_region_name_is_valid(s))
+        return s;
+    *err = FO_ERR_PROTO;
+    return (struct fo_slice){NULL, 0};
 }
 
 void

@@ -56,7 +56,7 @@ struct fo_control {
 /* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root and h->key_id are computed and set.
  * FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY; FO_ERR_INVALID: a header field out of range or an empty record; FO_ERR_WRONG_KEY: not h->region's key. `out` is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out);
-/* Reads the header; checks limits and ranges, believes nothing. FO_ERR_PROTO. On error ret_h is not meaningful. */
+/* Reads the header; checks limits and ranges, believes nothing. FO_ERR_PROTO; of ret_h then only the region means something: who it claims to be from, or empty. */
 FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret_h);
 /* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
  * ret_records (may be null): room for FO_BATCH_EVENTS_MAX slices into frame->body. */

@@ -13,7 +13,7 @@ FO_MUST_CHECK enum fo_err fo_frame_sign(const struct fo_writer *w, size_t body_b
 FO_MUST_CHECK enum fo_err fo_frame_check_signature(const struct fo_frame *frame, struct fo_slice region, uint64_t key_id, const struct fo_key_ring *keys);
 
 /* Header elements. Each sets *err to FO_ERR_PROTO on whatever is not as it should be, and does nothing once it is set,
- * so that one check at the end is enough. */
+ * so that one check at the end is enough; a region that is none is then empty, so that it can be logged. */
 uint64_t fo_header_uint(struct fo_reader *r, uint64_t min, uint64_t max, enum fo_err *err);
 struct fo_slice fo_header_region(struct fo_reader *r, enum fo_err *err);
 void fo_header_hash(struct fo_reader *r, uint8_t ret_hash[FO_HASH_BYTES], enum fo_err *err);
