@@ -19,3 +19,5 @@ FO_MUST_CHECK enum fo_err fo_json_to_msgpack(const json_t *json, struct fo_buf *
 /* Reads one msgpack value into a new json_t; bin as {"$base64": "..."}, map keys that are ints as their decimal text,
  * ext as {"$ext": type, "$base64": "..."}. */
 FO_MUST_CHECK enum fo_err fo_json_from_msgpack(struct fo_reader *r, json_t **ret_json);
+/* Bytes as a base64 string (RFC 4648 section 4); null without memory. */
+json_t *fo_json_base64(struct fo_slice bytes);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ack_cursor.h"
+
+enum fo_err
+fo_ack_cursor_open(struct fo_ack_cursor *c, struct fo_journal *journal, struct fo_slice peer, enum fo_lane lane, uint64_t from_lsn)
+{
+    c->journal = journal;
+    c->peer = peer;
+    c->lane = lane;
+    c->has_span = false;
+    c->reader = NULL;
+    return journal->ops->reader_open(journal, from_lsn, &c->reader);
+}
+
+void
+fo_ack_cursor_close(struct fo_ack_cursor *c)
+{
+    if (c->reader != NULL)
+        c->journal->ops->reader_close(c->reader);
+    c->reader = NULL;
+}
+
+/* True: the record settles something of our peer and lane, now in c->span. */
+static bool
+take_record(struct fo_ack_cursor *c, const struct fo_record *rec)
+{
+    if (fo_ack_record_decode(rec->body, &c->record) != FO_OK || !fo_slice_is_equal(c->record.peer, c->peer))
+        return false;
+    for (unsigned i = 0; i < c->record.span_count; i++) {
+        if (c->record.span[i].lane != c->lane)
+            continue;
+        c->span = c->record.span[i];
+        c->has_span = true;
+        return true;
+    }
+    return false;
+}
+
+enum fo_err
+fo_ack_cursor_find(struct fo_ack_cursor *c, uint64_t seq)
+{
+    while (!c->has_span || c->span.to_seq < seq) {
+        struct fo_record rec;
+        enum fo_err err = c->journal->ops->read_next(c->reader, 7, 1u << FO_RECORD_ACK, &rec);
+
+        if (err == FO_ERR_CORRUPT)
+            continue;
+        if (err != FO_OK)
+            return err;
+        (void)take_record(c, &rec);
+    }
+    return seq >= c->span.from_seq ? FO_OK : FO_ERR_NOT_FOUND;
+}
+
+uint8_t
+fo_ack_cursor_verdict(const struct fo_ack_cursor *c, uint64_t seq)
+{
+    for (unsigned i = 0; i < c->record.exception_count; i++)
+        if (c->record.exception[i].lane == c->lane && c->record.exception[i].seq == seq)
+            return (uint8_t)c->record.exception[i].verdict;
+    return 0;
+}

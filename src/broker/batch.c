@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/batch.h"
+
+#include <stdlib.h>
+
+enum { ARENA_KEPT_MAX = 1 << 20 };      /* a pooled batch keeps no more than this, so that a burst of large events is not held for ever */
+
+static void
+batch_destroy(struct fo_batch *b)
+{
+    fo_buf_fini(&b->arena);
+    fo_buf_fini(&b->sealed);
+    free(b);
+}
+
+void
+fo_batch_pool_init(struct fo_batch_pool *p, unsigned free_max)
+{
+    *p = (struct fo_batch_pool){ .free_max = free_max };
+}
+
+void
+fo_batch_pool_fini(struct fo_batch_pool *p)
+{
+    while (p->free != NULL) {
+        struct fo_batch *b = p->free;
+
+        p->free = b->next;
+        batch_destroy(b);
+    }
+    p->free_count = 0;
+}
+
+struct fo_batch *
+fo_batch_take(struct fo_batch_pool *p)
+{
+    struct fo_batch *b = p->free;
+
+    if (b != NULL) {
+        p->free = b->next;
+        p->free_count--;
+    } else {
+        b = malloc(sizeof *b);
+        if (b == NULL)
+            return NULL;
+        fo_buf_init(&b->arena);
+        fo_buf_init(&b->sealed);
+    }
+    b->next = NULL;
+    b->count = 0;
+    b->header.region = (struct fo_slice){ 0 };
+    b->targets = 0;
+    b->arena.n = b->sealed.n = 0;
+    b->msg = (struct fo_msg){ 0 };
+    b->frame = (struct fo_slice){ 0 };
+    return b;
+}
+
+void
+fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_batch **take_batch)
+{
+    struct fo_batch *b = *take_batch;
+
+    *take_batch = NULL;
+    if (b->msg.handle != NULL)
+        t->ops->msg_free(t, &b->msg);
+    if (p->free_count == p->free_max || b->arena.cap > ARENA_KEPT_MAX || b->sealed.cap > ARENA_KEPT_MAX) {
+        batch_destroy(b);
+        return;
+    }
+    b->next = p->free;
+    p->free = b;
+    p->free_count++;
+}

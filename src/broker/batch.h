@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A batch in memory: from the first event that opens it (own) or from its frame's arrival (received) until it is durable
+ * and handed on. Pooled; the pool's size is bounded by what may be pending. */
+#pragma once
+#include "broker/context.h"
+
+struct fo_batch {
+    struct fo_batch *next;
+    bool is_own;
+    unsigned source;                            /* region index; 0 for own */
+    struct fo_batch_header header;              /* own: slices into the region table; received: into the message */
+    fo_region_set targets;                      /* of the regions we know */
+    uint32_t count;
+    uint32_t record_at[FO_BATCH_EVENTS_MAX];    /* own, while open: offsets into arena */
+    struct fo_slice record[FO_BATCH_EVENTS_MAX];
+    uint8_t verdict[FO_BATCH_EVENTS_MAX];       /* received: 0 or enum fo_verdict */
+    struct fo_buf arena;                        /* own: records as encoded */
+    struct fo_buf sealed;                       /* own: the frame */
+    struct fo_msg msg;                          /* received: the frame */
+    struct fo_slice frame;
+    struct fo_wall at;                          /* when it was handed to the journal */
+    uint64_t lsn;
+};
+
+static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }
+
+struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; };
+void fo_batch_pool_init(struct fo_batch_pool *p, unsigned free_max);
+void fo_batch_pool_fini(struct fo_batch_pool *p);
+/* An empty batch; null without memory. */
+struct fo_batch *fo_batch_take(struct fo_batch_pool *p);
+/* Frees the message too. */
+void fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_batch **take_batch);

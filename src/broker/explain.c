@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One event's story as this region's journal tells it, with everything that is needed to check it: the signed header, the
+ * record, its Merkle path and the peers' signed acks. The reader verifies; this broker is not to be believed. */
+#include "broker/query.h"
+
+#include "broker/ack_cursor.h"
+#include "broker/journal_batch.h"
+#include "ports/log.h"
+#include "wire/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct story {
+    const struct fo_query_view *v;
+    struct fo_slice tenant, id;
+    struct fo_record rec;
+    struct fo_journal_batch batch;
+    uint32_t index;
+    struct fo_event event;
+};
+
+static bool
+find_in_batch(struct story *s)
+{
+    for (s->index = 0; s->index < s->batch.header.count; s->index++) {
+        struct fo_slice r = s->batch.record[s->index];
+
+        /* Comparing bytes is much cheaper than decoding, and rules nearly all out. */
+        if (memmem(r.p, r.n, s->id.p, s->id.n) == NULL || fo_event_decode(r, &s->event) != FO_OK)
+            continue;
+        if (fo_slice_is_equal(s->event.id, s->id) && fo_slice_is_equal(s->event.tenant, s->tenant))
+            return true;
+    }
+    return false;
+}
+
+static enum fo_err
+find_event(struct story *s, struct fo_journal_reader *reader)
+{
+    const struct fo_journal_ops *ops = s->v->ctx->journal->ops;
+
+    for (;;) {
+        enum fo_err err = ops->read_next(reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &s->rec);
+
+        if (err == FO_ERR_CORRUPT)
+            continue;
+        if (err != FO_OK)
+            return err;
+        if (memmem(s->rec.body.p, s->rec.body.n, s->id.p, s->id.n) == NULL)
+            continue;
+        if (fo_journal_batch_read(s->v->ctx, &s->rec, &s->batch) == FO_OK && find_in_batch(s))
+            return FO_OK;
+    }
+}
+
+static json_t *
+batch_json(const struct story *s)
+{
+    const struct fo_batch_header *h = &s->batch.header;
+    uint8_t path[8][FO_HASH_BYTES];
+    unsigned n = fo_merkle_path(s->batch.record, h->count, s->index, path);
+    json_t *targets = json_array(), *hashes = json_array();
+    char sealed[FO_RFC3339_SIZE], key[17], epoch[17];
+
+    for (unsigned i = 0; i < h->target_count; i++)
+        json_array_append_new(targets, json_stringn((const char *)h->target[i].region.p, h->target[i].region.n));
+    for (unsigned i = 0; i < n; i++)
+        json_array_append_new(hashes, fo_json_base64(fo_slice_of(path[i], FO_HASH_BYTES)));
+    fo_wall_format(h->sealed_at, sealed);
+    snprintf(key, sizeof key, "%016" PRIx64, h->key_id);
+    snprintf(epoch, sizeof epoch, "%" PRIx64, h->epoch);
+    return json_pack("{s:I,s:i,s:i,s:s,s:s,s:s,s:i,s:s,s:o,s:o,s:o,s:o,s:o}", "firstSeq", (json_int_t)h->first_seq, "count", (int)h->count,
+        "index", (int)s->index, "lane", fo_lane_name(h->lane), "epoch", epoch, "sealedAt", sealed, "frameBytes", (int)s->rec.body.n,
+        "keyId", key, "targets", targets, "header", fo_json_base64(s->batch.frame.signed_part),
+        "signature", fo_json_base64(s->batch.frame.signature), "path", hashes, "record", fo_json_base64(s->batch.record[s->index]));
+}
+
+static const char *
+state_name(uint8_t verdict)
+{
+    static const enum fo_delivery_state of[] = { FO_DELIVERY_DELIVERED, FO_DELIVERY_EXPIRED, FO_DELIVERY_INCOMPATIBLE, FO_DELIVERY_FAILED };
+
+    return fo_delivery_state_name(of[verdict <= FO_VERDICT_REJECTED ? verdict : FO_VERDICT_REJECTED]);
+}
+
+static json_t *
+delivery_json(const struct story *s, unsigned peer)
+{
+    const char *name = fo_context_name(s->v->ctx, peer);
+    uint64_t seq = s->batch.header.first_seq + s->index;
+    struct fo_ack_cursor *c = calloc(1, sizeof *c);
+    char at[FO_RFC3339_SIZE];
+    json_t *json = NULL;
+
+    if (c != NULL && fo_ack_cursor_open(c, s->v->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK) {
+        if (fo_ack_cursor_find(c, seq) == FO_OK) {
+            fo_wall_format(c->record.arrived_at, at);
+            json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", state_name(fo_ack_cursor_verdict(c, seq)), "ackedAt", at,
+                "latencyMs", (double)(c->record.arrived_at.us - s->event.acceptedtime.us) / 1000.0, "attempts", (int)c->span.attempts,
+                "ackFrame", fo_json_base64(c->record.frame));
+        }
+        fo_ack_cursor_close(c);
+    }
+    free(c);
+    return json != NULL ? json : json_pack("{s:s,s:s,s:i}", "region", name, "state", fo_delivery_state_name(FO_DELIVERY_PENDING), "attempts", 0);
+}
+
+static enum fo_err
+story_json(const struct story *s, json_t **ret_json)
+{
+    const struct fo_context *ctx = s->v->ctx;
+    const struct fo_batch_header *h = &s->batch.header;
+    bool is_source = s->rec.type == FO_RECORD_OWN;
+    char stored[FO_RFC3339_SIZE], accepted[FO_RFC3339_SIZE], position[FO_POSITION_SIZE], region[FO_REGION_BYTES_MAX + 1];
+    json_t *event, *deliveries = json_array();
+    enum fo_err err = fo_event_to_json(s->batch.record[s->index], &event);
+
+    if (err != FO_OK) {
+        json_decref(deliveries);
+        return err;
+    }
+    snprintf(region, sizeof region, "%.*s", (int)h->region.n, (const char *)h->region.p);
+    fo_position_format(region, (struct fo_position){ h->epoch, h->first_seq + s->index, h->lane }, position);
+    fo_wall_format(s->rec.at, stored);
+    fo_wall_format(s->event.acceptedtime, accepted);
+    for (fo_region_set t = is_source ? s->batch.targets & ~1ull : 0; t != 0; t &= t - 1)
+        json_array_append_new(deliveries, delivery_json(s, (unsigned)__builtin_ctzll(t)));
+    *ret_json = json_pack("{s:b,s:b,s:s,s:s,s:s,s:o,s:s,s:s,s:I,s:o,s:o}", "success", 1, "found", 1, "role", is_source ? "source" : "target",
+        "region", fo_context_name(ctx, 0), "position", position, "event", event, "acceptedTime", accepted, is_source ? "storedTime" : "receivedTime", stored,
+        "lsn", (json_int_t)s->rec.lsn, "batch", batch_json(s), "deliveries", deliveries);
+    return *ret_json != NULL ? FO_OK : FO_ERR_NO_MEMORY;
+}
+
+enum fo_err
+fo_explain_make(const struct fo_query_view *v, struct fo_slice tenant, struct fo_slice id, json_t **ret_json)
+{
+    struct fo_journal *j = v->ctx->journal;
+    struct story *s = calloc(1, sizeof *s);
+    struct fo_journal_reader *reader = NULL;
+    struct fo_journal_stats stats;
+    enum fo_err err = FO_ERR_NO_MEMORY;
+
+    if (s == NULL)
+        return err;
+    *s = (struct story){ .v = v, .tenant = tenant, .id = id };
+    j->ops->stats(j, &stats);
+    err = j->ops->reader_open(j, stats.first_lsn, &reader);
+    if (err == FO_OK)
+        err = find_event(s, reader);
+    if (err == FO_OK)
+        err = story_json(s, ret_json);
+    if (err == FO_ERR_NOT_FOUND) {
+        *ret_json = json_pack("{s:b,s:b,s:s}", "success", 1, "found", 0, "region", fo_context_name(v->ctx, 0));
+        err = FO_OK;
+    }
+    if (reader != NULL)
+        j->ops->reader_close(reader);
+    free(s);
+    return err;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/fetch.h"
+
+#include "broker/feed.h"
+#include "broker/journal_batch.h"
+#include "broker/receive.h"
+#include "ports/log.h"
+#include "wire/fetch_answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Read for one request in one step; a filter that matches nothing in it gets an empty answer and a moved cursor. */
+enum { SCAN_BYTES_MAX = 8 << 20, CURSOR_SIZE = 80 };
+
+struct fo_parked {
+    struct fo_parked *next;
+    uint64_t request;
+    struct fo_msg msg;
+    struct fo_buf scratch;
+    struct fo_request req;              /* slices into msg or scratch */
+    struct fo_instant deadline;
+    struct fo_wall since;               /* from: time; us 0: any */
+    uint64_t lsn;                       /* next record, and next event in it */
+    uint32_t index;
+};
+
+void
+fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
+{
+    *f = (struct fo_fetches){ .ctx = ctx, .state = state, .stored_lsn = stored_lsn, .epoch = fo_epochs_current(&state->epochs) };
+    f->fresh_last = &f->fresh;
+    fo_buf_init(&f->answer);
+}
+
+static void
+parked_destroy(struct fo_fetches *f, struct fo_parked *p)
+{
+    if (p->msg.handle != NULL)
+        f->ctx->transport->ops->msg_free(f->ctx->transport, &p->msg);
+    fo_buf_fini(&p->scratch);
+    free(p);
+}
+
+void
+fo_fetches_fini(struct fo_fetches *f)
+{
+    while (f->parked != NULL) {
+        struct fo_parked *p = f->parked;
+
+        f->parked = p->next;
+        parked_destroy(f, p);
+    }
+    if (f->reader != NULL)
+        f->ctx->journal->ops->reader_close(f->reader);
+    fo_buf_fini(&f->answer);
+}
+
+static void
+cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret_text[CURSOR_SIZE])
+{
+    snprintf(ret_text, CURSOR_SIZE, "c1.%s.%" PRIx64 ".%" PRIx64 ".%" PRIx32, fo_context_name(f->ctx, 0), f->epoch, lsn, index);
+}
+
+static void
+answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault)
+{
+    f->answer.n = 0;
+    if (fo_error_answer_encode(enc, fault, 0, &f->answer) != FO_OK)
+        fo_log(FO_LOG_ERROR, "answer_failed");
+    f->ctx->transport->ops->door_reply(f->ctx->transport, request, fo_buf_slice(&f->answer));
+}
+
+static enum fo_err
+cursor_parse(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_parked *p, struct fo_fault *fault)
+{
+    char buf[CURSOR_SIZE + 1], region[FO_REGION_BYTES_MAX + 1], earliest[CURSOR_SIZE];
+    uint64_t epoch;
+    int used = 0;
+
+    cursor_format(f, first_lsn, 0, earliest);
+    snprintf(buf, sizeof buf, "%.*s", (int)(text.n < CURSOR_SIZE ? text.n : CURSOR_SIZE), text.n ? (const char *)text.p : "");
+    if (sscanf(buf, "c1.%32[a-z0-9-].%16" SCNx64 ".%16" SCNx64 ".%8" SCNx32 "%n", region, &epoch, &p->lsn, &p->index, &used) != 4 || buf[used] != '\0')
+        return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
+    if (strcmp(region, fo_context_name(f->ctx, 0)) != 0)
+        return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor of region %s, not %s: begin there with from: time", fo_context_name(f->ctx, 0), region);
+    if (epoch != f->epoch || p->lsn > f->stored_lsn || p->index > FO_BATCH_EVENTS_MAX)
+        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a cursor of this broker's journal; the earliest is %s", earliest);
+    if (p->lsn < first_lsn)
+        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a retained position; the earliest is %s", earliest);
+    return FO_OK;
+}
+
+static enum fo_err
+find_start(const struct fo_fetches *f, struct fo_parked *p, struct fo_fault *fault)
+{
+    struct fo_journal_stats stats;
+
+    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
+    switch (p->req.from) {
+    case FO_FROM_NOW:
+        p->lsn = f->stored_lsn;
+        return FO_OK;
+    case FO_FROM_EARLIEST:
+        p->lsn = stats.first_lsn;
+        return FO_OK;
+    case FO_FROM_TIME:
+        p->lsn = fo_state_lsn_at(f->state, p->req.since);
+        if (p->lsn < stats.first_lsn)
+            p->lsn = stats.first_lsn;
+        p->since = p->req.since;
+        return FO_OK;
+    case FO_FROM_CURSOR:
+        return cursor_parse(f, p->req.cursor, stats.first_lsn, p, fault);
+    }
+    return FO_ERR_INTERNAL;
+}
+
+struct fill { struct fo_fetch_answer answer; uint32_t events; uint64_t bytes; };
+
+static bool
+is_full(const struct fo_parked *p, const struct fill *fill, size_t next_bytes)
+{
+    return fill->events >= p->req.events_max || (fill->events > 0 && fill->bytes + next_bytes > p->req.bytes_max);
+}
+
+/* Adds the matching events of one batch from index on. False: the answer is full, p->index says where to go on. */
+static bool
+add_batch(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_batch_header *h, const struct fo_slice *records, bool is_own, struct fo_wall at)
+{
+    char region[FO_REGION_BYTES_MAX + 1];
+
+    snprintf(region, sizeof region, "%.*s", (int)h->region.n, (const char *)h->region.p);
+    for (; p->index < h->count; p->index++) {
+        struct fo_slice record = records[p->index];
+        struct fo_event e;
+
+        if (fo_receive_verdict(f->ctx, record, at, &e) != 0 && !is_own)
+            continue;
+        if (!fo_filter_match(&p->req.filter, &e))
+            continue;
+        if (is_full(p, fill, record.n))
+            return false;
+        if (fo_fetch_answer_add(&fill->answer, region, (struct fo_position){ h->epoch, h->first_seq + p->index, h->lane }, record) != FO_OK)
+            return false;
+        fill->events++;
+        fill->bytes += record.n;
+    }
+    p->index = 0;
+    return true;
+}
+
+static bool
+begin_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
+{
+    *fill = (struct fill){ 0 };
+    f->answer.n = 0;
+    return fo_fetch_answer_begin(&fill->answer, p->req.encoding, &f->answer) == FO_OK;
+}
+
+/* Sends what was gathered, and the request is done. */
+static void
+finish_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
+{
+    char cursor[CURSOR_SIZE];
+
+    cursor_format(f, p->lsn, p->index, cursor);
+    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) != FO_OK)
+        fo_log(FO_LOG_ERROR, "answer_failed");
+    f->ctx->counters.fetched_events += fill->events;
+    f->ctx->transport->ops->door_reply(f->ctx->transport, p->request, fo_buf_slice(&f->answer));
+    parked_destroy(f, p);
+}
+
+/* One record from the journal. False: the answer is full. */
+static bool
+add_record(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_record *rec)
+{
+    static struct fo_journal_batch b;   /* loop thread only */
+
+    if (rec->lsn != p->lsn)
+        p->index = 0;                   /* the cursor stood on a record of another kind, or between two */
+    p->lsn = rec->lsn;
+    if (rec->at.us < p->since.us)
+        return true;
+    if (fo_journal_batch_read(f->ctx, rec, &b) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "journal_batch_unreadable", FO_I("lsn", rec->lsn));
+        return true;
+    }
+    if (!(b.targets & 1))
+        return true;
+    return add_batch(f, p, fill, &b.header, b.record, rec->type == FO_RECORD_OWN, rec->at);
+}
+
+enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH };
+
+/* Reads from the cursor on until the answer is full, the durable end, or enough for one step. */
+static enum scan
+scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
+{
+    const struct fo_journal_ops *ops = f->ctx->journal->ops;
+    uint64_t from = p->lsn;
+    enum fo_err err = FO_OK;
+
+    if (f->reader == NULL)
+        err = ops->reader_open(f->ctx->journal, p->lsn, &f->reader);
+    else if (ops->reader_lsn(f->reader) != p->lsn)
+        err = ops->reader_seek(f->reader, p->lsn);
+    while (err == FO_OK && p->lsn < f->stored_lsn) {
+        struct fo_record rec;
+
+        err = ops->read_next(f->reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &rec);
+        if (err == FO_ERR_CORRUPT) {
+            fo_log(FO_LOG_ERROR, "journal_record_damaged", FO_I("lsn", rec.lsn));
+            p->lsn = ops->reader_lsn(f->reader);
+            p->index = 0;
+            err = FO_OK;
+            continue;
+        }
+        if (err != FO_OK || rec.lsn >= f->stored_lsn)
+            break;
+        if (!add_record(f, p, fill, &rec))
+            return SCAN_FULL;
+        p->lsn = rec.next_lsn;
+        if (rec.next_lsn - from > SCAN_BYTES_MAX)
+            return SCAN_ENOUGH;
+    }
+    if (err != FO_OK && err != FO_ERR_NOT_FOUND)
+        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", p->lsn));
+    p->lsn = f->stored_lsn;
+    p->index = 0;
+    return SCAN_END;
+}
+
+void
+fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req, struct fo_msg *take_msg, struct fo_buf *take_scratch)
+{
+    struct fo_parked *p = calloc(1, sizeof *p);
+    struct fo_fault fault;
+    struct fill fill;
+    enum fo_err err = p != NULL ? FO_OK : fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+
+    if (p != NULL) {
+        p->request = request;
+        p->req = *req;
+        p->msg = *take_msg;
+        p->scratch = *take_scratch;
+        *take_msg = (struct fo_msg){ 0 };
+        fo_buf_init(take_scratch);
+        p->deadline = fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms));
+        err = find_start(f, p, &fault);
+        if (err == FO_OK && !begin_answer(f, p, &fill))
+            err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+    }
+    if (err != FO_OK) {
+        answer_error(f, request, req->encoding, &fault);
+        if (p != NULL)
+            parked_destroy(f, p);
+        return;
+    }
+    if (scan_journal(f, p, &fill) != SCAN_END || fill.events > 0 || req->timeout_ms == 0) {
+        finish_answer(f, p, &fill);
+        return;
+    }
+    p->next = f->parked;
+    f->parked = p;
+    f->parked_count++;
+}
+
+void
+fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch)
+{
+    *f->fresh_last = *take_batch;
+    f->fresh_last = &(*take_batch)->next;
+    *f->fresh_last = NULL;
+    *take_batch = NULL;
+}
+
+/* True: answered and gone. */
+static bool
+serve(struct fo_fetches *f, struct fo_parked *p)
+{
+    struct fill fill;
+    bool has_room = begin_answer(f, p, &fill);
+
+    for (const struct fo_batch *b = f->fresh; b != NULL && has_room; b = b->next) {
+        if (!(b->targets & 1) || b->lsn < p->lsn)
+            continue;
+        p->lsn = b->lsn;
+        p->index = 0;
+        has_room = add_batch(f, p, &fill, &b->header, b->record, b->is_own, b->at);
+    }
+    if (has_room) {
+        p->lsn = f->stored_lsn;
+        p->index = 0;
+    }
+    if (fill.events == 0)
+        return false;
+    finish_answer(f, p, &fill);
+    return true;
+}
+
+void
+fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t stored_lsn)
+{
+    f->stored_lsn = stored_lsn;
+    for (struct fo_parked **at = &f->parked; *at != NULL;) {
+        struct fo_parked *next = (*at)->next;
+
+        if (serve(f, *at)) {
+            *at = next;
+            f->parked_count--;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    while (f->fresh != NULL) {
+        struct fo_batch *b = f->fresh;
+
+        f->fresh = b->next;
+        if (b->targets & 1 && f->ctx->transport->ops->feed_has_subscribers(f->ctx->transport))
+            fo_feed_batch(f->ctx, b);
+        fo_batch_give_back(pool, f->ctx->transport, &b);
+    }
+    f->fresh_last = &f->fresh;
+}
+
+struct fo_instant
+fo_fetches_check_deadlines(struct fo_fetches *f, bool all)
+{
+    struct fo_instant next = { INT64_MAX };
+
+    for (struct fo_parked **at = &f->parked; *at != NULL;) {
+        struct fo_parked *p = *at;
+        struct fill fill;
+
+        if (!all && fo_instant_is_before(f->ctx->now, p->deadline)) {
+            if (fo_instant_is_before(p->deadline, next))
+                next = p->deadline;
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        f->parked_count--;
+        if (begin_answer(f, p, &fill))
+            finish_answer(f, p, &fill);
+        else
+            parked_destroy(f, p);
+    }
+    return next;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/forward.h"
+
+#include "ports/log.h"
+
+#include <stdlib.h>
+
+enum { PUMP_BATCHES_MAX = 64 };         /* read back per peer and step, so that the loop stays responsive */
+enum { RETRANSMIT_MS_MAX = 5000 };
+
+enum fo_err
+fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
+{
+    const struct fo_config *c = ctx->config;
+
+    memset(f, 0, sizeof *f);
+    f->ctx = ctx;
+    f->stored_lsn = stored_lsn;
+    fo_buf_init(&f->frame);
+    f->limits = (struct fo_link_limits){ c->link.window_bytes, c->link.window_batches, c->link.low_share_percent,
+        fo_duration_ms(c->link.retransmit_ms_min), fo_duration_ms(RETRANSMIT_MS_MAX) };
+    for (unsigned p = 1; p < ctx->regions.count; p++) {
+        struct fo_peer *peer = &f->peer[p];
+
+        peer->slots = calloc((size_t)FO_LANES * c->link.window_batches, sizeof *peer->slots);
+        if (peer->slots == NULL)
+            return FO_ERR_NO_MEMORY;
+        fo_link_init(&peer->link, &f->limits, peer->slots);
+        for (int i = 0; i < FO_LANES; i++) {
+            uint64_t tail = state->tail_seq[p][i], acked = state->link[p][i].acked_seq;
+
+            fo_link_restore(&peer->link, i, tail, acked, state->link[p][i].oldest_lsn, tail - acked);
+        }
+    }
+    return FO_OK;
+}
+
+static void
+close_reader(struct fo_forward *f, unsigned peer, enum fo_lane lane)
+{
+    struct fo_journal_reader **r = &f->peer[peer].reader[lane];
+
+    if (*r != NULL)
+        f->ctx->journal->ops->reader_close(*r);
+    *r = NULL;
+}
+
+void
+fo_forward_fini(struct fo_forward *f)
+{
+    for (unsigned p = 1; p < f->ctx->regions.count; p++) {
+        for (int i = 0; i < FO_LANES; i++)
+            close_reader(f, p, i);
+        free(f->peer[p].slots);
+    }
+    fo_buf_fini(&f->frame);
+}
+
+void
+fo_forward_link_up(struct fo_forward *f, unsigned peer, enum fo_link_class cls)
+{
+    fo_link_up(&f->peer[peer].link, cls);
+    f->peer[peer].control_sent_at = (struct fo_instant){ 0 };
+    fo_log(FO_LOG_INFO, "link_connected", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("class", cls == FO_LINK_URGENT ? "urgent" : "bulk"));
+}
+
+void
+fo_forward_link_down(struct fo_forward *f, unsigned peer, enum fo_link_class cls)
+{
+    fo_link_down(&f->peer[peer].link, cls);
+    fo_log(FO_LOG_WARN, "link_disconnected", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("class", cls == FO_LINK_URGENT ? "urgent" : "bulk"));
+}
+
+/* A send that fails is a frame lost on the way: the retransmission timer or the reconnect repairs both alike. */
+static void
+send_frame(struct fo_forward *f, unsigned peer, enum fo_link_class cls, struct fo_slice frame)
+{
+    enum fo_err err = f->ctx->transport->ops->link_send(f->ctx->transport, peer, cls, frame);
+
+    if (err != FO_OK)
+        fo_log(FO_LOG_DEBUG, "link_send_failed", FO_S("peer", fo_context_name(f->ctx, peer)), FO_E(err));
+}
+
+void
+fo_forward_batch(struct fo_forward *f, const struct fo_batch *b)
+{
+    struct fo_slot slot = { .lsn = b->lsn, .first_seq = b->header.first_seq, .last_seq = fo_batch_last_seq(b), .bytes = (uint32_t)b->frame.n };
+
+    for (fo_region_set t = b->targets & ~1ull; t != 0; t &= t - 1) {
+        unsigned p = (unsigned)__builtin_ctzll(t);
+
+        if (fo_link_offer(&f->peer[p].link, b->header.lane, &slot, f->ctx->now) == FO_OK)
+            send_frame(f, p, fo_lane_class(b->header.lane), b->frame);
+    }
+}
+
+static bool
+is_for_peer(const struct fo_batch_header *h, struct fo_slice peer)
+{
+    for (unsigned i = 0; i < h->target_count; i++)
+        if (fo_slice_is_equal(h->target[i].region, peer))
+            return true;
+    return false;
+}
+
+static void
+send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const struct fo_record *rec)
+{
+    struct fo_link *l = &f->peer[peer].link;
+    struct fo_batch_header h;
+    struct fo_frame frame;
+    struct fo_slot slot;
+
+    if (fo_frame_split(rec->body, &frame) != FO_OK || fo_batch_header_decode(&frame, &h) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "journal_batch_unreadable", FO_I("lsn", rec->lsn));
+        fo_link_read_past(l, lane, rec->next_lsn, false);
+        return;
+    }
+    if (!is_for_peer(&h, fo_slice_str(fo_context_name(f->ctx, peer)))) {
+        fo_link_read_past(l, lane, rec->next_lsn, false);
+        return;
+    }
+    slot = (struct fo_slot){ .lsn = rec->lsn, .first_seq = h.first_seq, .last_seq = h.first_seq + h.count - 1, .bytes = (uint32_t)rec->body.n };
+    if (fo_link_read(l, lane, &slot, rec->next_lsn, f->ctx->now) == FO_OK)
+        send_frame(f, peer, fo_lane_class(lane), rec->body);
+}
+
+/* Reads one record for the lane. False: nothing more is to be read now. */
+static bool
+read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
+{
+    const struct fo_journal_ops *ops = f->ctx->journal->ops;
+    struct fo_peer *p = &f->peer[peer];
+    uint64_t from = p->link.lane[lane].read_lsn;
+    struct fo_record rec;
+    enum fo_err err = FO_OK;
+
+    if (p->reader[lane] == NULL)
+        err = ops->reader_open(f->ctx->journal, from, &p->reader[lane]);
+    else if (ops->reader_lsn(p->reader[lane]) != from)
+        err = ops->reader_seek(p->reader[lane], from);
+    if (err == FO_OK)
+        err = ops->read_next(p->reader[lane], 1u << lane, 1u << FO_RECORD_OWN, &rec);
+    if (err == FO_ERR_NOT_FOUND || (err == FO_OK && rec.lsn >= f->stored_lsn)) {
+        fo_link_read_past(&p->link, lane, from < f->stored_lsn ? f->stored_lsn : from, true);
+        close_reader(f, peer, lane);
+        return false;
+    }
+    if (err == FO_ERR_CORRUPT) {
+        fo_log(FO_LOG_ERROR, "journal_record_damaged", FO_I("lsn", rec.lsn), FO_S("peer", fo_context_name(f->ctx, peer)));
+        fo_link_read_past(&p->link, lane, ops->reader_lsn(p->reader[lane]), false);
+        return true;
+    }
+    if (err != FO_OK) {
+        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", from), FO_S("peer", fo_context_name(f->ctx, peer)));
+        return false;
+    }
+    send_read_back(f, peer, lane, &rec);
+    return true;
+}
+
+bool
+fo_forward_pump(struct fo_forward *f)
+{
+    bool has_more = false;
+
+    for (unsigned p = 1; p < f->ctx->regions.count; p++) {
+        enum fo_lane lane;
+        int left = PUMP_BATCHES_MAX;
+
+        while (left > 0 && fo_link_wants_read(&f->peer[p].link, &lane)) {
+            if (!read_one(f, p, lane))
+                break;
+            left--;
+        }
+        has_more |= left == 0;
+    }
+    return has_more;
+}
+
+void
+fo_forward_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, fo_forward_acks_fn acks, void *user)
+{
+    struct fo_context *ctx = f->ctx;
+    struct fo_peer *p = &f->peer[peer];
+    struct fo_control c = { .region = fo_slice_str(fo_context_name(ctx, 0)), .key_id = ctx->key->public_half.id,
+        .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = ctx->wall };
+
+    acks(user, peer, &c);
+    for (int i = 0; i < FO_LANES; i++)
+        c.settled_seq[i] = p->link.lane[i].acked_seq;
+    if (p->heard_sent_at.us != 0) {
+        c.echo_at = p->heard_sent_at;
+        c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
+    }
+    f->frame.n = 0;
+    if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "control_seal_failed", FO_S("peer", fo_context_name(ctx, peer)));
+        return;
+    }
+    p->control_sent_at = ctx->now;
+    p->wants_ack = false;
+    ctx->counters.acks_sent += kind == FO_FRAME_ACK;
+    send_frame(f, peer, FO_LINK_URGENT, fo_buf_slice(&f->frame));
+}
+
+struct fo_instant
+fo_forward_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user)
+{
+    struct fo_duration beat = fo_duration_ms(f->ctx->config->link.heartbeat_ms);
+    struct fo_instant next = { INT64_MAX };
+
+    for (unsigned i = 1; i < f->ctx->regions.count; i++) {
+        struct fo_peer *p = &f->peer[i];
+        uint64_t retransmits = p->link.retransmits;
+        struct fo_instant due = fo_link_check_timeouts(&p->link, f->ctx->now), beat_at;
+
+        if (p->link.retransmits != retransmits)
+            fo_log(FO_LOG_INFO, "retransmit", FO_S("peer", fo_context_name(f->ctx, i)), FO_I("backlog", p->link.lane[FO_LANE_NORMAL].backlog_events));
+        if (fo_instant_is_before(due, next))
+            next = due;
+        if (!p->link.is_up[FO_LINK_URGENT])
+            continue;
+        beat_at = fo_instant_add(p->control_sent_at, beat);
+        if (p->control_sent_at.ns == 0)
+            fo_forward_control(f, i, FO_FRAME_HELLO, acks, user);
+        else if (p->wants_ack)
+            fo_forward_control(f, i, FO_FRAME_ACK, acks, user);
+        else if (!fo_instant_is_before(f->ctx->now, beat_at))
+            fo_forward_control(f, i, FO_FRAME_HEARTBEAT, acks, user);
+        beat_at = fo_instant_add(p->control_sent_at, beat);
+        if (fo_instant_is_before(beat_at, next))
+            next = beat_at;
+    }
+    return next;
+}
+
+void
+fo_forward_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c)
+{
+    struct fo_peer *p = &f->peer[peer];
+
+    if (c->sent_at.us <= p->heard_sent_at.us)
+        return;                         /* repeated or overtaken; its acks count, its clock does not */
+    if (p->session != 0 && p->session != c->session)
+        fo_link_peer_restarted(&p->link);
+    p->session = c->session;
+    p->heard_sent_at = c->sent_at;
+    p->heard_at = f->ctx->now;
+    if (c->echo_at.us != 0)
+        fo_link_measure_rtt(&p->link, (struct fo_duration){ (f->ctx->wall.us - c->echo_at.us - c->echo_delay_us) * 1000 });
+}
+
+uint64_t
+fo_forward_oldest_lsn(const struct fo_forward *f, uint64_t end_lsn)
+{
+    uint64_t oldest = end_lsn;
+
+    for (unsigned p = 1; p < f->ctx->regions.count; p++) {
+        uint64_t lsn = fo_link_oldest_lsn(&f->peer[p].link, end_lsn);
+
+        if (lsn < oldest)
+            oldest = lsn;
+    }
+    return oldest;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/intake.h"
+
+#include "base/uuid.h"
+#include "ports/log.h"
+#include "wire/fingerprint.h"
+
+#include <stdlib.h>
+
+enum { RETRY_BUSY_MS = 100, RETRY_NO_SPACE_MS = 1000 };
+
+void
+fo_intake_init(struct fo_intake *in, const struct fo_state *state)
+{
+    in->epoch = fo_epochs_current(&state->epochs);
+    memcpy(in->last_seq, state->last_seq, sizeof in->last_seq);
+    memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
+    memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
+    fo_buf_init(&in->answer);
+}
+
+void
+fo_intake_fini(struct fo_intake *in)
+{
+    for (int i = 0; i < FO_LANES; i++)
+        if (in->open[i] != NULL)
+            fo_batch_give_back(in->pool, in->ctx->transport, &in->open[i]);
+    fo_buf_fini(&in->answer);
+}
+
+static void
+fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
+{
+    struct fo_batch_header *h = &b->header;
+    uint64_t last = in->last_seq[lane];
+
+    h->region = fo_slice_str(fo_context_name(in->ctx, 0));
+    h->key_id = in->ctx->key->public_half.id;
+    h->epoch = in->epoch;
+    h->lane = lane;
+    h->count = b->count;
+    h->first_seq = last - b->count + 1;
+    h->sealed_at = in->ctx->wall;
+    h->target_count = 0;
+    for (fo_region_set t = b->targets; t != 0; t &= t - 1) {
+        unsigned r = (unsigned)__builtin_ctzll(t);
+
+        h->target[h->target_count++] = (struct fo_target){ fo_slice_str(fo_context_name(in->ctx, r)), in->tail_seq[r][lane] };
+        in->tail_seq[r][lane] = last;
+    }
+    memcpy(h->prev_root, in->prev_root[lane], FO_HASH_BYTES);
+}
+
+static void
+seal(struct fo_intake *in, enum fo_lane lane)
+{
+    struct fo_batch *b = in->open[lane];
+    enum fo_err err;
+
+    in->open[lane] = NULL;
+    fill_header(in, lane, b);
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t end = i + 1 < b->count ? b->record_at[i + 1] : (uint32_t)b->arena.n;
+
+        b->record[i] = fo_slice_of(b->arena.p + b->record_at[i], end - b->record_at[i]);
+    }
+    err = fo_batch_seal(&b->header, b->record, in->ctx->key, &b->sealed);
+    if (err == FO_OK) {
+        memcpy(in->prev_root[lane], b->header.root, FO_HASH_BYTES);
+        b->frame = fo_buf_slice(&b->sealed);
+        err = fo_store_add_batch(in->store, &b);
+    }
+    if (err != FO_OK) {
+        /* The positions are given out; going on would leave a hole in the chain. */
+        fo_log(FO_LOG_ERROR, "batch_not_sealed", FO_E(err));
+        abort();
+    }
+}
+
+void
+fo_intake_seal(struct fo_intake *in)
+{
+    for (int i = 0; i < FO_LANES; i++)
+        if (in->open[i] != NULL)
+            seal(in, i);
+}
+
+/* The lane's open batch with room for `bytes` more; null without memory. */
+static struct fo_batch *
+open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
+{
+    const struct fo_config *c = in->ctx->config;
+    struct fo_batch *b = in->open[lane];
+
+    if (b != NULL && (b->targets != targets || b->count >= c->limits.batch_events_max || b->arena.n + bytes > c->limits.batch_bytes_max)) {
+        seal(in, lane);
+        b = NULL;
+    }
+    if (b == NULL) {
+        b = fo_batch_take(in->pool);
+        if (b == NULL)
+            return NULL;
+        b->is_own = true;
+        b->source = 0;
+        b->targets = targets;
+    }
+    if (fo_buf_reserve(&b->arena, bytes) != FO_OK) {
+        if (in->open[lane] == NULL)
+            fo_batch_give_back(in->pool, in->ctx->transport, &b);
+        return NULL;
+    }
+    in->open[lane] = b;
+    return b;
+}
+
+static enum fo_err
+give_id(struct fo_intake *in, struct fo_wait *w, struct fo_event *e)
+{
+    char text[FO_UUID_SIZE];
+    enum fo_err err;
+
+    if (w->ids.cap == 0) {              /* once, so that slices into it stay where they are */
+        err = fo_buf_reserve(&w->ids, (size_t)w->event_count * FO_UUID_SIZE);
+        if (err != FO_OK)
+            return err;
+    }
+    fo_uuid7_format(in->ctx->wall, &in->ctx->rng, text);
+    e->id = fo_slice_of(w->ids.p + w->ids.n, FO_UUID_SIZE - 1);
+    return fo_buf_add(&w->ids, text, FO_UUID_SIZE - 1);
+}
+
+static void
+answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const struct fo_dedupe_entry *known)
+{
+    struct fo_wait_event *t = &w->event[i];
+    unsigned peers = in->ctx->regions.count - 1;
+
+    t->is_duplicate = true;
+    t->source = known->region;
+    t->position = (struct fo_position){ known->epoch, known->seq, known->lane };
+    t->accepted_at = known->accepted_at;
+    if (known->region != 0)
+        return;                         /* another region's: its broker knows the deliveries, see explain there */
+    t->targets = known->targets;
+    if (w->need_seq[known->lane] < known->seq)
+        w->need_seq[known->lane] = known->seq;
+    for (unsigned p = 0; w->target != NULL && p < peers; p++)
+        if (in->forward->peer[p + 1].link.lane[known->lane].acked_seq >= known->seq)
+            w->target[i * peers + p] = (struct fo_wait_target){ .state = FO_DELIVERY_DELIVERED, .latency_us = -1 };
+    in->ctx->counters.duplicate_events++;
+}
+
+static enum fo_err
+accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, const struct fo_fingerprint *fp)
+{
+    struct fo_wait_event *t = &w->event[i];
+    fo_region_set targets = e->targets != 0 ? e->targets : fo_context_all(in->ctx);
+    size_t bytes = fo_event_encoded_max(e);
+    struct fo_batch *b = open_batch(in, e->lane, targets, bytes);
+    struct fo_dedupe_entry entry = { .fp = *fp, .epoch = in->epoch, .targets = targets, .accepted_at = in->ctx->wall, .lane = (uint8_t)e->lane };
+    struct fo_writer out;
+
+    if (b == NULL)
+        return FO_ERR_NO_MEMORY;
+    out = fo_writer_of(b->arena.p + b->arena.n, bytes);
+    fo_event_encode(e, &out);
+    if (out.overflow)
+        return FO_ERR_INTERNAL;
+    b->record_at[b->count++] = (uint32_t)b->arena.n;
+    b->arena.n += out.n;
+    entry.seq = ++in->last_seq[e->lane];
+    t->position = (struct fo_position){ in->epoch, entry.seq, e->lane };
+    t->targets = targets;
+    t->accepted_at = in->ctx->wall;
+    w->need_seq[e->lane] = entry.seq;
+    return fo_dedupe_add(in->dedupe, &entry);
+}
+
+static enum fo_err
+take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice bytes, struct fo_fault *fault)
+{
+    struct fo_context *ctx = in->ctx;
+    const struct fo_event_rules rules = { &ctx->regions, ctx->schemas, ctx->config->limits.event_bytes_max };
+    const struct fo_dedupe_entry *known;
+    struct fo_fingerprint fp;
+    struct fo_event e;
+    enum fo_err err = fo_event_decode_publish(bytes, &rules, &e, fault);
+
+    if (err != FO_OK)
+        return err;
+    if (e.sourceregion.n > 0 && !fo_slice_is_equal(e.sourceregion, fo_slice_str(fo_context_name(ctx, 0))))
+        return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, "sourceregion", "this broker's region, %s, or nothing", fo_context_name(ctx, 0));
+    if (e.expirytime.us != 0 && e.expirytime.us <= ctx->wall.us)
+        return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
+    if (e.id.n == 0)
+        err = give_id(in, w, &e);
+    if (err != FO_OK)
+        return fo_fault_set(fault, err, "", "memory; retry later");
+    w->event[i].id = e.id;
+    e.acceptedtime = ctx->wall;
+    e.sourceregion = fo_slice_str(fo_context_name(ctx, 0));
+    fo_fingerprint(in->fingerprint_key, e.tenant, e.id, &fp.hi, &fp.lo);
+    known = fo_dedupe_find(in->dedupe, fp);
+    if (known != NULL) {
+        answer_duplicate(in, w, i, known);
+        return FO_OK;
+    }
+    err = accept(in, w, i, &e, &fp);
+    return err == FO_OK ? FO_OK : fo_fault_set(fault, err, "", "memory; retry later");
+}
+
+static void
+take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *req)
+{
+    struct fo_request rest = *req;
+    struct fo_slice event;
+
+    for (uint32_t i = 0; i < w->event_count && fo_request_next_event(&rest, &event); i++) {
+        struct fo_fault fault;
+
+        if (take_event(in, w, i, event, &fault) == FO_OK)
+            continue;
+        in->ctx->counters.refused_events++;
+        w->event[i].fault = malloc(sizeof fault);
+        if (w->event[i].fault != NULL)
+            *w->event[i].fault = fault;
+    }
+}
+
+/* Why nothing can be taken now; FO_OK if it can. */
+static enum fo_err
+check_room(const struct fo_intake *in, const struct fo_request *req, struct fo_fault *fault, uint32_t *ret_retry_ms)
+{
+    const struct fo_config *c = in->ctx->config;
+    uint64_t pending = in->store->queued_events;
+
+    for (int i = 0; i < FO_LANES; i++)
+        pending += in->open[i] != NULL ? in->open[i]->count : 0;
+    *ret_retry_ms = RETRY_BUSY_MS;
+    if (in->is_draining)
+        return fo_fault_set(fault, FO_ERR_UNAVAILABLE, "", "another broker or a retry: this one is shutting down");
+    if (in->store->failure == FO_ERR_NO_SPACE) {
+        *ret_retry_ms = RETRY_NO_SPACE_MS;
+        return fo_fault_set(fault, FO_ERR_NO_SPACE, "", "room on the journal's disk; what was accepted before is kept");
+    }
+    if (in->store->failure != FO_OK)
+        return fo_fault_set(fault, FO_ERR_IO, "", "a working disk; this broker accepts nothing more and is to be restarted");
+    if (pending > 0 && pending + req->events_count > c->limits.pending_events_max)
+        return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once; %u wait for the disk (limits.pending_events_max)", (unsigned)pending);
+    return FO_OK;
+}
+
+void
+fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_request *req, struct fo_msg *take_msg, struct fo_buf *take_scratch)
+{
+    struct fo_fault fault;
+    struct fo_wait *w = NULL;
+    uint32_t retry_ms;
+    enum fo_err err = check_room(in, req, &fault, &retry_ms);
+
+    if (err == FO_OK) {
+        w = fo_wait_create(in->ctx, req->events_count, req->wait != FO_WAIT_ACCEPTED);
+        if (w == NULL)
+            err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+    }
+    if (err != FO_OK) {
+        in->answer.n = 0;
+        if (fo_error_answer_encode(req->encoding, &fault, retry_ms, &in->answer) == FO_OK)
+            in->ctx->transport->ops->door_reply(in->ctx->transport, request, fo_buf_slice(&in->answer));
+        in->ctx->transport->ops->msg_free(in->ctx->transport, take_msg);
+        fo_buf_fini(take_scratch);
+        return;
+    }
+    w->request = request;
+    w->msg = *take_msg;
+    w->scratch = *take_scratch;
+    *take_msg = (struct fo_msg){ 0 };
+    fo_buf_init(take_scratch);
+    fo_buf_init(&w->ids);
+    w->encoding = req->encoding;
+    w->is_many = req->is_many;
+    w->is_brief = req->is_brief;
+    w->wait = req->wait;
+    w->event_count = req->events_count;
+    w->deadline = fo_instant_add(in->ctx->now, fo_duration_ms(req->timeout_ms));
+    take_events(in, w, req);
+    fo_waits_add(in->waits, &w);
+}

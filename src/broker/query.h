@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Questions that read much of the journal (report, explain), on a thread of their own, so that an operator's question
+ * delays no event. Answers come back through the inbox. */
+#pragma once
+#include "broker/context.h"
+#include "ports/inbox.h"
+#include "wire/door.h"
+
+struct json_t;
+struct fo_queries;
+
+/* What a question may look at: nothing of the loop's state. */
+struct fo_query_view {
+    const struct fo_context *ctx;       /* config, regions, journal, key: what never changes */
+    struct fo_wall now;
+};
+
+FO_MUST_CHECK enum fo_err fo_queries_start(const struct fo_context *ctx, struct fo_inbox *inbox, struct fo_queries **ret_q);
+/* Ends the thread; questions not yet begun go unanswered. */
+void fo_queries_stop(struct fo_queries *q);
+/* Copies what it needs of the request. FO_ERR_BUSY: too many wait. */
+FO_MUST_CHECK enum fo_err fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now);
+
+/* Per type and target region: how many, how they ended, how long they took; of events accepted here in [since, until). */
+FO_MUST_CHECK enum fo_err fo_report_make(const struct fo_query_view *v, struct fo_wall since, struct fo_wall until, struct json_t **ret_json);
+/* One event's story, from this region's journal. FO_ERR_NOT_FOUND is not an error: {"found": false}. */
+FO_MUST_CHECK enum fo_err fo_explain_make(const struct fo_query_view *v, struct fo_slice tenant, struct fo_slice id, struct json_t **ret_json);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/receive.h"
+
+#include "base/assert.h"
+#include "ports/log.h"
+#include "wire/fingerprint.h"
+
+#include <stdio.h>
+
+void
+fo_receive_init(struct fo_receive *r, const struct fo_state *state)
+{
+    for (unsigned p = 1; p < r->ctx->regions.count; p++)
+        for (int i = 0; i < FO_LANES; i++)
+            r->source[p].chain[i] = (struct fo_chain){ state->received[p][i], state->received[p][i] };
+}
+
+uint8_t
+fo_receive_verdict(const struct fo_context *ctx, struct fo_slice record, struct fo_wall at, struct fo_event *ret_event)
+{
+    if (fo_event_decode(record, ret_event) != FO_OK) {
+        *ret_event = (struct fo_event){ 0 };
+        return FO_VERDICT_REJECTED;
+    }
+    if (ret_event->expirytime.us != 0 && ret_event->expirytime.us <= at.us)
+        return FO_VERDICT_EXPIRED;
+    if (ret_event->schemaversion < ctx->config->limits.schema_version_min)
+        return FO_VERDICT_INCOMPATIBLE;
+    return 0;
+}
+
+static void
+refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice region)
+{
+    char name[FO_REGION_BYTES_MAX + 1];
+
+    r->ctx->counters.refused_frames++;
+    snprintf(name, sizeof name, "%.*s", (int)region.n, region.n ? (const char *)region.p : "");
+    fo_log(FO_LOG_WARN, "frame_refused", FO_E(err), FO_S("kind", kind), FO_S("claims_region", name));
+}
+
+static void
+know_event(struct fo_receive *r, const struct fo_batch *b, uint32_t i, const struct fo_event *e)
+{
+    struct fo_dedupe_entry entry = { .seq = b->header.first_seq + i, .epoch = b->header.epoch, .targets = b->targets,
+        .accepted_at = e->acceptedtime, .lane = (uint8_t)b->header.lane, .region = (uint8_t)b->source };
+    enum fo_err err;
+
+    fo_fingerprint(r->fingerprint_key, e->tenant, e->id, &entry.fp.hi, &entry.fp.lo);
+    err = fo_dedupe_add(r->dedupe, &entry);
+    (void)err;                          /* known: the same id was accepted in two regions; each copy is delivered, the first one answers */
+}
+
+/* Judges each record; exceptions go to ret_x. */
+static unsigned
+judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX])
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct fo_event e;
+
+        b->verdict[i] = fo_receive_verdict(r->ctx, b->record[i], r->ctx->wall, &e);
+        if (e.id.n > 0)
+            know_event(r, b, i, &e);
+        if (b->verdict[i] != 0)
+            ret_x[n++] = (struct fo_exception){ b->header.lane, b->header.first_seq + i, (enum fo_verdict)b->verdict[i] };
+    }
+    return n;
+}
+
+static enum fo_err
+stage(struct fo_receive *r, struct fo_batch **take_batch)
+{
+    struct fo_batch *b = *take_batch;
+    struct fo_source *s = &r->source[b->source];
+    struct fo_exception x[FO_BATCH_EVENTS_MAX];
+    enum fo_lane lane = b->header.lane;
+    uint64_t epoch = b->header.epoch, last = fo_batch_last_seq(b);
+    unsigned n;
+
+    if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
+        return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
+    n = judge_records(r, b, x);
+    if (fo_store_add_batch(r->store, take_batch) != FO_OK)
+        return FO_ERR_NO_MEMORY;
+    memcpy(&s->exception[s->exception_count], x, n * sizeof *x);
+    for (unsigned i = 0; i < n; i++)
+        s->exception_epoch[s->exception_count + i] = epoch;
+    s->exception_count += n;
+    fo_chain_stage(&s->chain[lane], epoch, last);
+    return FO_OK;
+}
+
+/* Who it says it is from and what of it is for us. */
+static enum fo_err
+claim(struct fo_receive *r, struct fo_batch *b, uint64_t *ret_prev_seq)
+{
+    const struct fo_batch_header *h = &b->header;
+    int source = fo_context_region(r->ctx, h->region);
+
+    if (source <= 0)
+        return FO_ERR_UNKNOWN_REGION;
+    b->source = (unsigned)source;
+    b->targets = 0;
+    for (unsigned i = 0; i < h->target_count; i++) {
+        int region = fo_context_region(r->ctx, h->target[i].region);
+
+        if (region >= 0)
+            b->targets |= 1ull << region;
+        if (region == 0)
+            *ret_prev_seq = h->target[i].prev_seq;
+    }
+    return b->targets & 1 ? FO_OK : FO_ERR_PROTO;
+}
+
+static void
+batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch **take_batch)
+{
+    struct fo_batch *b = *take_batch;
+    struct fo_chain *chain;
+    uint64_t prev_seq = 0;
+    enum fo_err err;
+
+    err = fo_batch_header_decode(frame, &b->header);
+    if (err == FO_OK)
+        err = claim(r, b, &prev_seq);
+    if (err == FO_OK)
+        err = fo_batch_verify(frame, &b->header, r->ctx->keys, b->record);
+    if (err != FO_OK) {
+        refuse(r, err, "batch", b->header.region);
+        return;
+    }
+    b->count = b->header.count;
+    chain = &r->source[b->source].chain[b->header.lane];
+    err = fo_chain_judge(chain, b->header.epoch, prev_seq, fo_batch_last_seq(b));
+    r->forward->peer[b->source].wants_ack |= err == FO_ERR_STALE || err == FO_ERR_GAP;
+    r->ctx->counters.duplicate_batches += err == FO_ERR_STALE;
+    r->ctx->counters.gap_batches += err == FO_ERR_GAP;
+    if (err == FO_ERR_PROTO)
+        refuse(r, err, "batch", b->header.region);
+    if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
+        return;
+    err = stage(r, take_batch);
+    if (err != FO_OK)
+        fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)));
+}
+
+void
+fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_exception *x, uint64_t epoch)
+{
+    struct fo_source *s = &r->source[source];
+
+    if (s->exception_count == FO_EXCEPTIONS_MAX)
+        return;
+    s->exception[s->exception_count] = *x;
+    s->exception_epoch[s->exception_count++] = epoch;
+}
+
+void
+fo_receive_stored(struct fo_receive *r, const struct fo_batch *b)
+{
+    fo_chain_stored(&r->source[b->source].chain[b->header.lane], b->header.epoch, fo_batch_last_seq(b));
+    r->forward->peer[b->source].wants_ack = true;
+    r->ctx->counters.received_batches++;
+    r->ctx->counters.received_events += b->count;
+}
+
+void
+fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
+{
+    const struct fo_receive *r = receive;
+    const struct fo_source *s = &r->source[peer];
+
+    for (int i = 0; i < FO_LANES; i++) {
+        c->epoch_acked[i] = s->chain[i].durable.epoch;
+        c->cum_seq[i] = s->chain[i].durable.seq;
+    }
+    for (unsigned k = 0; k < s->exception_count; k++) {
+        const struct fo_mark *d = &s->chain[s->exception[k].lane].durable;
+
+        if (s->exception_epoch[k] < d->epoch || (s->exception_epoch[k] == d->epoch && s->exception[k].seq <= d->seq))
+            c->exception[c->exception_count++] = s->exception[k];
+    }
+}
+
+static void
+forget_settled(struct fo_source *s, const uint64_t settled_seq[FO_LANES])
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < s->exception_count; i++) {
+        if (s->exception[i].seq <= settled_seq[s->exception[i].lane])
+            continue;
+        s->exception[kept] = s->exception[i];
+        s->exception_epoch[kept++] = s->exception_epoch[i];
+    }
+    s->exception_count = kept;
+}
+
+/* The exceptions of one lane within a span, in out. */
+static unsigned
+pick_exceptions(const struct fo_control *c, enum fo_lane lane, const struct fo_settled *span, struct fo_exception *out)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < c->exception_count; i++)
+        if (c->exception[i].lane == lane && c->exception[i].seq >= span->from_seq && c->exception[i].seq <= span->to_seq)
+            out[n++] = c->exception[i];
+    return n;
+}
+
+static uint64_t
+epoch_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
+{
+    for (unsigned i = e->count; i > 0; i--)
+        if (seq >= e->list[i - 1].first_seq[lane])
+            return e->list[i - 1].epoch;
+    return fo_epochs_current(e);
+}
+
+static void
+apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, struct fo_slice frame)
+{
+    static struct fo_ack_record a;      /* loop thread only; too large for the stack's taste */
+
+    a = (struct fo_ack_record){ .peer = fo_slice_str(fo_context_name(r->ctx, peer)), .arrived_at = r->ctx->wall, .frame = frame };
+    for (int i = 0; i < FO_LANES; i++) {
+        uint64_t cum = fo_epochs_clamp(r->epochs, i, c->epoch_acked[i], c->cum_seq[i]);
+        struct fo_exception *x = &a.exception[a.exception_count];
+        struct fo_settled span;
+        unsigned n;
+        uint64_t backlog = r->forward->peer[peer].link.lane[i].backlog_events;
+        enum fo_err err = fo_link_ack(&r->forward->peer[peer].link, i, cum, r->ctx->now, &span);
+
+        if (err == FO_ERR_PROTO)
+            refuse(r, err, "ack", c->region);
+        if (err != FO_OK)
+            continue;
+        n = pick_exceptions(c, i, &span, x);
+        a.exception_count += n;
+        a.span[a.span_count++] = (struct fo_ack_span){ i, epoch_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
+        fo_waits_settled(r->waits, peer, i, &span, x, n);
+        r->ctx->counters.excepted_events += n;
+        r->ctx->counters.delivered_events += backlog - r->forward->peer[peer].link.lane[i].backlog_events - n;
+    }
+    if (a.span_count > 0 && fo_store_add_ack(r->store, peer, &a) != FO_OK)
+        fo_log(FO_LOG_ERROR, "ack_not_recorded", FO_S("peer", fo_context_name(r->ctx, peer)));
+}
+
+static void
+control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slice bytes)
+{
+    static struct fo_control c;
+    int peer;
+    enum fo_err err = fo_control_decode(frame, &c);
+
+    if (err != FO_OK) {
+        refuse(r, err, "control", (struct fo_slice){ 0 });
+        return;
+    }
+    peer = fo_context_region(r->ctx, c.region);
+    if (peer <= 0)
+        err = FO_ERR_UNKNOWN_REGION;
+    else if (fo_context_region(r->ctx, c.target) != 0)
+        err = FO_ERR_PROTO;
+    else
+        err = fo_control_verify(frame, &c, r->ctx->keys);
+    if (err != FO_OK) {
+        refuse(r, err, "control", c.region);
+        return;
+    }
+    r->ctx->counters.acks_received += frame->kind == FO_FRAME_ACK;
+    apply_acks(r, (unsigned)peer, &c, bytes);
+    forget_settled(&r->source[peer], c.settled_seq);
+    fo_forward_heard(r->forward, (unsigned)peer, &c);
+    r->forward->peer[peer].wants_ack |= frame->kind == FO_FRAME_HELLO;
+}
+
+void
+fo_receive_frame(struct fo_receive *r, struct fo_msg *take_msg)
+{
+    struct fo_frame frame;
+    struct fo_batch *b;
+    enum fo_err err = fo_frame_split(take_msg->body, &frame);
+
+    if (err != FO_OK) {
+        refuse(r, err, "unknown", (struct fo_slice){ 0 });
+    } else if (frame.kind != FO_FRAME_BATCH) {
+        control_frame(r, &frame, take_msg->body);
+    } else if ((b = fo_batch_take(r->pool)) != NULL) {
+        b->is_own = false;
+        b->msg = *take_msg;
+        b->frame = take_msg->body;
+        *take_msg = (struct fo_msg){ 0 };
+        batch_frame(r, &frame, &b);
+        if (b != NULL)
+            fo_batch_give_back(r->pool, r->ctx->transport, &b);
+        return;
+    }
+    r->ctx->transport->ops->msg_free(r->ctx->transport, take_msg);
+}

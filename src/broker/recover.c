@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/recover.h"
+
+#include "broker/journal_batch.h"
+#include "ports/log.h"
+#include "wire/fingerprint.h"
+
+struct replay {
+    struct fo_context *ctx;
+    const uint8_t *fingerprint_key;
+    struct fo_state *state;
+    struct fo_dedupe *dedupe;
+    struct fo_receive *receive;
+    struct fo_recovery *report;
+};
+
+static void
+know(struct replay *p, const struct fo_event *e, const struct fo_batch_header *h, uint32_t i, unsigned source, fo_region_set targets)
+{
+    struct fo_dedupe_entry entry = { .seq = h->first_seq + i, .epoch = h->epoch, .targets = targets, .accepted_at = e->acceptedtime,
+        .lane = (uint8_t)h->lane, .region = (uint8_t)source };
+    enum fo_err err;
+
+    fo_fingerprint(p->fingerprint_key, e->tenant, e->id, &entry.fp.hi, &entry.fp.lo);
+    err = fo_dedupe_add(p->dedupe, &entry);
+    (void)err;                          /* known already: the first one answers */
+}
+
+static void
+replay_events(struct replay *p, const struct fo_record *rec, const struct fo_journal_batch *b)
+{
+    const struct fo_batch_header *h = &b->header;
+    unsigned source = (unsigned)b->source;
+
+    for (uint32_t i = 0; i < h->count; i++) {
+        struct fo_event e;
+        uint8_t verdict = fo_receive_verdict(p->ctx, b->record[i], rec->at, &e);
+
+        if (e.id.n > 0)
+            know(p, &e, h, i, source, b->targets);
+        if (verdict != 0 && rec->type == FO_RECORD_RECEIVED) {
+            struct fo_exception x = { h->lane, h->first_seq + i, (enum fo_verdict)verdict };
+
+            fo_receive_restore(p->receive, source, &x, h->epoch);
+            p->report->exceptions_again++;
+        }
+    }
+    p->report->events += h->count;
+}
+
+static enum fo_err
+replay_batch(struct replay *p, const struct fo_record *rec, bool is_after_checkpoint)
+{
+    static struct fo_journal_batch b;   /* start only, one thread */
+    enum fo_err err = fo_journal_batch_read(p->ctx, rec, &b);
+
+    if (err != FO_OK)
+        return err;
+    if (b.source < 0)
+        return FO_OK;                   /* a region that the configuration no longer names */
+    replay_events(p, rec, &b);
+    if (!is_after_checkpoint)
+        return FO_OK;
+    if (rec->type == FO_RECORD_OWN)
+        fo_state_apply_own(p->state, &b.header, b.targets, rec->lsn);
+    else
+        fo_state_apply_received(p->state, (unsigned)b.source, &b.header);
+    return FO_OK;
+}
+
+static enum fo_err
+replay_record(struct replay *p, const struct fo_record *rec, bool is_after_checkpoint)
+{
+    static struct fo_ack_record a;      /* start only, one thread */
+    enum fo_err err;
+    int peer;
+
+    p->report->records++;
+    switch (rec->type) {
+    case FO_RECORD_OWN:
+    case FO_RECORD_RECEIVED:
+        return replay_batch(p, rec, is_after_checkpoint);
+    case FO_RECORD_ACK:
+        err = fo_ack_record_decode(rec->body, &a);
+        peer = err == FO_OK ? fo_context_region(p->ctx, a.peer) : -1;
+        if (peer > 0 && is_after_checkpoint)
+            fo_state_apply_ack(p->state, (unsigned)peer, &a);
+        return err;
+    case FO_RECORD_CHECKPOINT:
+        if (is_after_checkpoint)
+            fo_state_apply_mark(p->state, rec->lsn, rec->at);
+        return FO_OK;
+    }
+    return FO_OK;
+}
+
+static enum fo_err
+read_checkpoint(struct fo_context *ctx, uint64_t lsn, uint64_t durable_lsn, struct fo_state *ret_state)
+{
+    const struct fo_journal_ops *ops = ctx->journal->ops;
+    struct fo_journal_reader *reader;
+    struct fo_record rec;
+    enum fo_err err;
+
+    memset(ret_state, 0, sizeof *ret_state);
+    if (lsn >= durable_lsn)
+        return FO_OK;
+    err = ops->reader_open(ctx->journal, lsn, &reader);
+    if (err != FO_OK)
+        return err;
+    err = ops->read_next(reader, 7, 0x1f, &rec);
+    if (err == FO_OK && rec.type == FO_RECORD_CHECKPOINT)
+        err = fo_checkpoint_decode(rec.body, ctx, ret_state);
+    ops->reader_close(reader);
+    return err == FO_ERR_NOT_FOUND ? FO_OK : err;
+}
+
+static enum fo_err
+replay_all(struct replay *p, uint64_t from_lsn, uint64_t checkpoint_lsn)
+{
+    const struct fo_journal_ops *ops = p->ctx->journal->ops;
+    struct fo_journal_reader *reader;
+    struct fo_record rec;
+    enum fo_err err = ops->reader_open(p->ctx->journal, from_lsn, &reader);
+
+    if (err != FO_OK)
+        return err;
+    while ((err = ops->read_next(reader, 7, 0x1e, &rec)) != FO_ERR_NOT_FOUND) {
+        if (err == FO_OK)
+            err = replay_record(p, &rec, rec.lsn >= checkpoint_lsn);
+        if (err == FO_OK)
+            continue;
+        p->report->damaged++;
+        fo_log(FO_LOG_ERROR, "recovery_record_damaged", FO_I("lsn", rec.lsn), FO_E(err));
+        if (err != FO_ERR_CORRUPT && err != FO_ERR_PROTO && err != FO_ERR_TRUNCATED && err != FO_ERR_TRAILING)
+            break;
+    }
+    ops->reader_close(reader);
+    return err == FO_ERR_NOT_FOUND ? FO_OK : err;
+}
+
+/* Without fdatasync a crash may have taken sequences back that peers have seen: a new epoch tells the old from the new. */
+static void
+begin_epoch(struct fo_context *ctx, struct fo_state *s, uint64_t new_epoch)
+{
+    uint64_t first[FO_LANES], now_ms = (uint64_t)ctx->wall.us / 1000, current = fo_epochs_current(&s->epochs);
+    bool is_synced = strcmp(ctx->config->journal.durability, "process") != 0;
+
+    for (int i = 0; i < FO_LANES; i++)
+        first[i] = s->last_seq[i] + 1;
+    if (current == 0)
+        fo_epochs_begin(&s->epochs, new_epoch, first);
+    else if (!is_synced)
+        fo_epochs_begin(&s->epochs, now_ms > current ? now_ms : current + 1, first);
+}
+
+enum fo_err
+fo_recover(struct fo_context *ctx, uint64_t checkpoint_lsn, uint64_t durable_lsn, uint64_t new_epoch, const uint8_t *fingerprint_key,
+    struct fo_state *ret_state, struct fo_dedupe *dedupe, struct fo_receive *receive, struct fo_recovery *ret_report)
+{
+    struct replay p = { ctx, fingerprint_key, ret_state, dedupe, receive, ret_report };
+    struct fo_journal_stats stats;
+    uint64_t from;
+    enum fo_err err;
+
+    *ret_report = (struct fo_recovery){ 0 };
+    err = read_checkpoint(ctx, checkpoint_lsn, durable_lsn, ret_state);
+    if (err != FO_OK)
+        return err;
+    ctx->journal->ops->stats(ctx->journal, &stats);
+    from = fo_state_lsn_before(ret_state, ctx->config->limits.dedupe_events_max);
+    if (from < stats.first_lsn)
+        from = stats.first_lsn;
+    if (from > checkpoint_lsn || from == 0)
+        from = checkpoint_lsn;
+    if (from < durable_lsn)
+        err = replay_all(&p, from, checkpoint_lsn);
+    if (err == FO_OK)
+        begin_epoch(ctx, ret_state, new_epoch);
+    return err;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What an operator sees of a running broker. */
+#include "broker/parts.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static json_t *
+lane_json(const struct fo_peer *p, enum fo_lane lane, struct fo_instant now)
+{
+    const struct fo_link_lane *n = &p->link.lane[lane];
+    int64_t oldest_ns = fo_window_is_empty(&n->window) ? 0 : fo_instant_since(now, fo_window_oldest(&n->window)->sent_at).ns;
+
+    return json_pack("{s:i,s:I,s:I,s:I,s:I,s:b,s:f}", "inFlight", (int)n->window.count, "inFlightBytes", (json_int_t)n->window.bytes,
+        "backlog", (json_int_t)n->backlog_events, "ackedSeq", (json_int_t)n->acked_seq, "lastSeq", (json_int_t)n->tail_seq,
+        "readingBack", n->is_behind, "oldestMs", (double)oldest_ns / 1e6);
+}
+
+static json_t *
+link_json(const struct fo_broker *b, unsigned peer)
+{
+    const struct fo_peer *p = &b->forward.peer[peer];
+    bool is_up = p->link.is_up[FO_LINK_URGENT] && p->link.is_up[FO_LINK_BULK];
+    int64_t heard_ns = p->heard_at.ns == 0 ? -1000000 : fo_instant_since(b->ctx.now, p->heard_at).ns;
+    bool is_heard = heard_ns >= 0 && heard_ns < 3 * fo_duration_ms(b->ctx.config->link.heartbeat_ms).ns;
+    json_t *lanes = json_object();
+
+    for (int i = 0; i < FO_LANES; i++)
+        json_object_set_new(lanes, fo_lane_name(i), lane_json(p, i, b->ctx.now));
+    return json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:I,s:o}", "region", fo_context_name(&b->ctx, peer), "state", is_up && is_heard ? "up" : "down",
+        "urgent", p->link.is_up[FO_LINK_URGENT] ? "up" : "down", "bulk", p->link.is_up[FO_LINK_BULK] ? "up" : "down",
+        "rttMs", (double)p->link.rtt.ns / 1e6, "lastHeardMs", (double)heard_ns / 1e6, "retransmits", (json_int_t)p->link.retransmits, "lanes", lanes);
+}
+
+static json_t *
+journal_json(const struct fo_broker *b)
+{
+    struct fo_journal_stats s;
+
+    b->ctx.journal->ops->stats(b->ctx.journal, &s);
+    return json_pack("{s:I,s:I,s:I,s:I,s:i,s:I,s:I,s:s}", "firstLsn", (json_int_t)s.first_lsn, "endLsn", (json_int_t)s.end_lsn,
+        "durableLsn", (json_int_t)s.durable_lsn, "bytesOnDisk", (json_int_t)s.bytes_on_disk, "segments", (int)s.segments,
+        "fsyncs", (json_int_t)s.fsync_count, "quarantined", (json_int_t)s.quarantined, "failure", fo_err_name(b->store.failure));
+}
+
+static json_t *
+counters_json(const struct fo_counters *c)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "acceptedEvents", (json_int_t)c->accepted_events,
+        "refusedEvents", (json_int_t)c->refused_events, "duplicateEvents", (json_int_t)c->duplicate_events, "ownBatches", (json_int_t)c->own_batches,
+        "receivedEvents", (json_int_t)c->received_events, "receivedBatches", (json_int_t)c->received_batches,
+        "duplicateBatches", (json_int_t)c->duplicate_batches, "gapBatches", (json_int_t)c->gap_batches, "refusedFrames", (json_int_t)c->refused_frames,
+        "deliveredEvents", (json_int_t)c->delivered_events, "exceptedEvents", (json_int_t)c->excepted_events, "acksSent", (json_int_t)c->acks_sent,
+        "acksReceived", (json_int_t)c->acks_received, "commits", (json_int_t)c->commits, "fetchedEvents", (json_int_t)c->fetched_events,
+        "feedEvents", (json_int_t)c->feed_events);
+}
+
+struct json_t *
+fo_status_make(const struct fo_broker *b)
+{
+    json_t *links = json_array(), *ledger = b->ledger.status != NULL ? b->ledger.status(b->ledger.user) : json_pack("{s:b}", "enabled", 0);
+    char epoch[21];
+
+    for (unsigned p = 1; p < b->ctx.regions.count; p++)
+        json_array_append_new(links, link_json(b, p));
+    snprintf(epoch, sizeof epoch, "%" PRIu64, fo_epochs_current(&b->state.epochs));
+    return json_pack("{s:b,s:s,s:b,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:i,s:i}", "success", 1, "region", b->ctx.config->region, "primary", b->ctx.config->is_primary,
+        "version", FANOUT_VERSION, "epoch", epoch, "uptimeMs", (json_int_t)(fo_instant_since(b->ctx.now, b->ctx.started_at).ns / 1000000),
+        "links", links, "journal", journal_json(b), "ledger", ledger, "counters", counters_json(&b->ctx.counters),
+        "subscribers", (int)b->fetches.parked_count, "publishersWaiting", (int)b->waits.count);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/waits.h"
+
+#include "base/assert.h"
+#include "ports/log.h"
+
+#include <stdlib.h>
+
+void
+fo_waits_init(struct fo_waits *w, struct fo_context *ctx, const uint64_t durable_seq[FO_LANES])
+{
+    *w = (struct fo_waits){ .ctx = ctx };
+    w->durable_last = &w->durable_first;
+    memcpy(w->durable_seq, durable_seq, sizeof w->durable_seq);
+    fo_buf_init(&w->answer);
+}
+
+static void
+destroy_list(struct fo_context *ctx, struct fo_wait *list)
+{
+    while (list != NULL) {
+        struct fo_wait *next = list->next;
+
+        fo_wait_destroy(ctx, &list);
+        list = next;
+    }
+}
+
+void
+fo_waits_fini(struct fo_waits *w)
+{
+    destroy_list(w->ctx, w->durable_first);
+    destroy_list(w->ctx, w->acks);
+    fo_buf_fini(&w->answer);
+}
+
+static unsigned
+peers_of(const struct fo_context *ctx)
+{
+    return ctx->regions.count - 1;
+}
+
+struct fo_wait *
+fo_wait_create(const struct fo_context *ctx, uint32_t event_count, bool has_targets)
+{
+    struct fo_wait *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    w->event = calloc(event_count ? event_count : 1, sizeof *w->event);
+    if (has_targets && peers_of(ctx) > 0)
+        w->target = calloc((size_t)event_count * peers_of(ctx), sizeof *w->target);
+    if (w->event == NULL || (has_targets && peers_of(ctx) > 0 && w->target == NULL)) {
+        free(w->event);
+        free(w->target);
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void
+fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait)
+{
+    struct fo_wait *w = *take_wait;
+
+    *take_wait = NULL;
+    for (uint32_t i = 0; i < w->event_count; i++)
+        free(w->event[i].fault);
+    if (w->msg.handle != NULL)
+        ctx->transport->ops->msg_free(ctx->transport, &w->msg);
+    fo_buf_fini(&w->scratch);
+    fo_buf_fini(&w->ids);
+    free(w->event);
+    free(w->target);
+    free(w);
+}
+
+static bool
+is_durable(const struct fo_waits *w, const struct fo_wait *t)
+{
+    for (int i = 0; i < FO_LANES; i++)
+        if (w->durable_seq[i] < t->need_seq[i])
+            return false;
+    return true;
+}
+
+/* How many targets of event i are delivered, and how many remain open. */
+static void
+count_targets(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, unsigned *ret_delivered, unsigned *ret_open)
+{
+    *ret_delivered = *ret_open = 0;
+    for (unsigned p = 0; p < peers_of(ctx); p++) {
+        const struct fo_wait_target *g = &t->target[i * peers_of(ctx) + p];
+
+        if (!(t->event[i].targets >> (p + 1) & 1))
+            continue;
+        *ret_delivered += g->state == FO_DELIVERY_DELIVERED;
+        *ret_open += g->state == FO_DELIVERY_PENDING;
+    }
+}
+
+static bool
+is_event_fulfilled(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, bool *ret_is_settled)
+{
+    unsigned delivered, open, peers;
+
+    *ret_is_settled = true;
+    if (t->event[i].fault != NULL)
+        return false;
+    if (t->wait == FO_WAIT_ACCEPTED || t->target == NULL)
+        return true;
+    count_targets(ctx, t, i, &delivered, &open);
+    *ret_is_settled = open == 0;
+    peers = (unsigned)__builtin_popcountll(t->event[i].targets >> 1);
+    return delivered >= (t->wait == FO_WAIT_ALL || t->wait > peers ? peers : t->wait);
+}
+
+/* Nothing that may still happen can change the answer. */
+static bool
+is_ready(const struct fo_context *ctx, const struct fo_wait *t)
+{
+    for (uint32_t i = 0; i < t->event_count; i++) {
+        bool is_settled;
+
+        if (!is_event_fulfilled(ctx, t, i, &is_settled) && !is_settled)
+            return false;
+    }
+    return true;
+}
+
+static unsigned
+fill_deliveries(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, struct fo_delivery *d, int64_t *ret_total_us)
+{
+    unsigned n = 0;
+
+    for (unsigned p = 0; p < peers_of(ctx); p++) {
+        const struct fo_wait_target *g = t->target != NULL ? &t->target[i * peers_of(ctx) + p] : NULL;
+
+        if (!(t->event[i].targets >> (p + 1) & 1))
+            continue;
+        d[n] = (struct fo_delivery){ .region = fo_context_name(ctx, p + 1), .state = FO_DELIVERY_PENDING, .latency_us = -1 };
+        if (g != NULL && g->state != FO_DELIVERY_PENDING) {
+            d[n].state = (enum fo_delivery_state)g->state;
+            d[n].latency_us = g->latency_us;
+            d[n].attempts = g->attempts;
+            if (g->latency_us > *ret_total_us)
+                *ret_total_us = g->latency_us;
+        }
+        n++;
+    }
+    return n;
+}
+
+static void
+fill_result(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, struct fo_publish_result *r, struct fo_delivery *d)
+{
+    const struct fo_wait_event *e = &t->event[i];
+    bool is_settled;
+
+    r->event_id = e->id;
+    if (e->fault != NULL) {
+        r->fault = *e->fault;
+        return;
+    }
+    r->fault.err = FO_OK;
+    r->is_duplicate = e->is_duplicate;
+    r->position = e->position;
+    r->total_latency_us = e->is_duplicate ? -1 : t->durable_at.us - e->accepted_at.us;
+    r->is_success = is_event_fulfilled(ctx, t, i, &is_settled);
+    r->deliveries = d;
+    r->delivery_count = t->is_brief ? 0 : fill_deliveries(ctx, t, i, d, &r->total_latency_us);
+}
+
+static void
+answer(struct fo_waits *w, struct fo_wait *t)
+{
+    struct fo_publish_result *results = calloc(t->event_count ? t->event_count : 1, sizeof *results);
+    struct fo_delivery *deliveries = calloc((size_t)t->event_count * (peers_of(w->ctx) + 1) + 1, sizeof *deliveries);
+    enum fo_err err = FO_ERR_NO_MEMORY;
+
+    w->answer.n = 0;
+    if (results != NULL && deliveries != NULL) {
+        for (uint32_t i = 0; i < t->event_count; i++)
+            fill_result(w->ctx, t, i, &results[i], &deliveries[(size_t)i * peers_of(w->ctx)]);
+        err = fo_publish_answer_encode(t->encoding, t->is_many, t->is_brief, fo_context_name(w->ctx, 0), results, t->event_count, &w->answer);
+    }
+    if (err != FO_OK)
+        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
+    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, fo_buf_slice(&w->answer));
+    free(results);
+    free(deliveries);
+}
+
+static void
+finish(struct fo_waits *w, struct fo_wait *t)
+{
+    answer(w, t);
+    fo_wait_destroy(w->ctx, &t);
+    w->count--;
+}
+
+static void
+now_durable(struct fo_waits *w, struct fo_wait *t)
+{
+    t->durable_at = w->ctx->wall;
+    if (is_ready(w->ctx, t)) {
+        finish(w, t);
+        return;
+    }
+    t->next = w->acks;
+    w->acks = t;
+}
+
+void
+fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait)
+{
+    struct fo_wait *t = *take_wait;
+
+    *take_wait = NULL;
+    w->count++;
+    if (w->durable_first == NULL && is_durable(w, t)) {
+        now_durable(w, t);
+        return;
+    }
+    t->next = NULL;
+    *w->durable_last = t;
+    w->durable_last = &t->next;
+}
+
+void
+fo_waits_flush(struct fo_waits *w)
+{
+    while (w->durable_first != NULL && is_durable(w, w->durable_first)) {
+        struct fo_wait *t = w->durable_first;
+
+        w->durable_first = t->next;
+        if (w->durable_first == NULL)
+            w->durable_last = &w->durable_first;
+        now_durable(w, t);
+    }
+}
+
+static enum fo_delivery_state
+state_of(uint64_t seq, const struct fo_exception *exceptions, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (exceptions[i].seq != seq)
+            continue;
+        if (exceptions[i].verdict == FO_VERDICT_EXPIRED)
+            return FO_DELIVERY_EXPIRED;
+        return exceptions[i].verdict == FO_VERDICT_INCOMPATIBLE ? FO_DELIVERY_INCOMPATIBLE : FO_DELIVERY_FAILED;
+    }
+    return FO_DELIVERY_DELIVERED;
+}
+
+static void
+settle_wait(struct fo_waits *w, struct fo_wait *t, unsigned peer, enum fo_lane lane, const struct fo_settled *span, const struct fo_exception *exceptions, unsigned exception_count)
+{
+    if (t->target == NULL)
+        return;
+    for (uint32_t i = 0; i < t->event_count; i++) {
+        const struct fo_wait_event *e = &t->event[i];
+        struct fo_wait_target *g = &t->target[i * peers_of(w->ctx) + peer - 1];
+
+        if (e->fault != NULL || e->source != 0 || e->position.lane != lane || !(e->targets >> peer & 1) || g->state != FO_DELIVERY_PENDING)
+            continue;
+        if (e->position.seq < span->from_seq || e->position.seq > span->to_seq)
+            continue;
+        g->state = (uint8_t)state_of(e->position.seq, exceptions, exception_count);
+        g->attempts = span->attempts;
+        g->latency_us = w->ctx->wall.us - e->accepted_at.us;
+    }
+}
+
+void
+fo_waits_settled(struct fo_waits *w, unsigned peer, enum fo_lane lane, const struct fo_settled *span, const struct fo_exception *exceptions, unsigned exception_count)
+{
+    fo_assert(peer > 0);
+    for (struct fo_wait *t = w->durable_first; t != NULL; t = t->next)
+        settle_wait(w, t, peer, lane, span, exceptions, exception_count);
+    for (struct fo_wait **at = &w->acks; *at != NULL;) {
+        struct fo_wait *t = *at;
+
+        settle_wait(w, t, peer, lane, span, exceptions, exception_count);
+        if (is_ready(w->ctx, t)) {
+            *at = t->next;
+            finish(w, t);
+        } else {
+            at = &t->next;
+        }
+    }
+}
+
+/* Not durable in time: what became of it is not known yet, and a retry with the same id finds out. */
+static void
+refuse_late(struct fo_waits *w, struct fo_wait *t)
+{
+    struct fo_fault fault;
+
+    (void)fo_fault_set(&fault, FO_ERR_TIMEOUT, "", "not durable in time and not refused: publish again with the same id to learn its fate");
+    w->answer.n = 0;
+    if (fo_error_answer_encode(t->encoding, &fault, 1000, &w->answer) == FO_OK)
+        w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, fo_buf_slice(&w->answer));
+    fo_wait_destroy(w->ctx, &t);
+    w->count--;
+}
+
+struct fo_instant
+fo_waits_check_deadlines(struct fo_waits *w)
+{
+    struct fo_instant next = { INT64_MAX };
+    struct fo_wait **at;
+
+    for (at = &w->durable_first; *at != NULL;) {
+        struct fo_wait *t = *at;
+
+        if (!fo_instant_is_before(w->ctx->now, t->deadline)) {
+            *at = t->next;
+            refuse_late(w, t);
+            continue;
+        }
+        if (fo_instant_is_before(t->deadline, next))
+            next = t->deadline;
+        at = &t->next;
+    }
+    w->durable_last = at;
+    for (at = &w->acks; *at != NULL;) {
+        struct fo_wait *t = *at;
+
+        if (!fo_instant_is_before(w->ctx->now, t->deadline)) {
+            *at = t->next;
+            finish(w, t);
+            continue;
+        }
+        if (fo_instant_is_before(t->deadline, next))
+            next = t->deadline;
+        at = &t->next;
+    }
+    return next;
+}

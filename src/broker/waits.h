@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Publish requests that have not been answered yet.
+ *
+ *   request --> durable queue --all its events durable--> answered            (wait: accepted)
+ *                                                    \--> ack list --> answered (wait: N, all; or its time is over)
+ *
+ * No answer says "accepted" before the stored input that covers every event of the request. Bounded by the door's contexts. */
+#pragma once
+#include "broker/context.h"
+#include "core/link.h"
+#include "wire/door.h"
+
+struct fo_wait_target { uint8_t region; uint8_t state; uint32_t attempts; int64_t latency_us; };
+struct fo_wait_event {
+    struct fo_fault *fault;             /* null: accepted; owned */
+    struct fo_slice id;
+    struct fo_position position;
+    unsigned source;                    /* region index of the position; another region's for a duplicate of its event */
+    fo_region_set targets;
+    struct fo_wall accepted_at;
+    bool is_duplicate;
+};
+
+struct fo_wait {
+    struct fo_wait *next;
+    uint64_t request;
+    struct fo_msg msg;                  /* ids are slices into it, or into scratch or ids */
+    struct fo_buf scratch, ids;
+    enum fo_encoding encoding;
+    bool is_many, is_brief;
+    uint8_t wait;
+    struct fo_instant deadline;
+    uint64_t need_seq[FO_LANES];        /* own events up to here are to be durable */
+    struct fo_wait_event *event; uint32_t event_count;
+    struct fo_wait_target *target;      /* event_count * regions - 1, when wait is not accepted; else null */
+    struct fo_wall durable_at;
+};
+
+struct fo_waits {
+    struct fo_context *ctx;
+    struct fo_wait *durable_first, **durable_last;
+    struct fo_wait *acks;
+    unsigned count;
+    struct fo_buf answer;               /* reused */
+    uint64_t durable_seq[FO_LANES];
+};
+
+void fo_waits_init(struct fo_waits *w, struct fo_context *ctx, const uint64_t durable_seq[FO_LANES]);
+void fo_waits_fini(struct fo_waits *w);
+/* A wait with room for event_count events; null without memory. The caller fills it in and adds or destroys it. */
+struct fo_wait *fo_wait_create(const struct fo_context *ctx, uint32_t event_count, bool has_targets);
+void fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait);
+/* Answers at once if nothing is to be waited for. */
+void fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait);
+/* Own events of the lane up to seq are durable; answered by flush. */
+static inline void fo_waits_durable(struct fo_waits *w, enum fo_lane lane, uint64_t seq) { w->durable_seq[lane] = seq; }
+void fo_waits_flush(struct fo_waits *w);
+/* A peer's verified ack settled this span of ours. exceptions: those of the lane within it. */
+void fo_waits_settled(struct fo_waits *w, unsigned peer, enum fo_lane lane, const struct fo_settled *span, const struct fo_exception *exceptions, unsigned exception_count);
+/* Answers what is over time; returns the next deadline (ns INT64_MAX: none). */
+struct fo_instant fo_waits_check_deadlines(struct fo_waits *w);

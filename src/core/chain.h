@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What this region holds of one lane of another region.
+ *
+ * Each batch names the sequence before it that targeted us (prev_seq), so the batches for us form a chain without our
+ * seeing the others. Only the chain's next batch is taken; what is held is therefore always the whole chain up to one
+ * sequence, and that mark says exactly which events are here. A sender that has lost its unsynced tail begins a new
+ * epoch, so that a sequence which it gives out a second time is not mistaken for the first.
+ *
+ *   durable.seq <= staged.seq within one epoch
+ *
+ * Pure. */
+#pragma once
+#include "base/err.h"
+#include <stdint.h>
+
+struct fo_mark { uint64_t epoch, seq; };
+struct fo_chain { struct fo_mark staged, durable; };
+
+/* FO_OK: next in the chain. FO_ERR_STALE: held already, ack it again. FO_ERR_GAP: an earlier batch is missing.
+ * FO_ERR_PROTO: overlaps what is held without continuing it: no honest sender makes that. */
+FO_MUST_CHECK enum fo_err fo_chain_judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint64_t last_seq);
+/* Taken: handed to the journal. Only after FO_OK from judge. */
+void fo_chain_stage(struct fo_chain *c, uint64_t epoch, uint64_t last_seq);
+/* The journal has it. Marks come in the order of staging. */
+void fo_chain_stored(struct fo_chain *c, uint64_t epoch, uint64_t last_seq);

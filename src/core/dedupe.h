@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The newest `cap` events by fingerprint of (tenant, id), so that an id which comes twice gets the first one's answer.
+ * A ring in order of arrival and a hash table of ring slots over it; the oldest entry makes room for the newest.
+ *
+ * Fingerprints are 128-bit keyed hashes, so equal means the same event. Pure; caller's memory. */
+#pragma once
+#include "base/bytes.h"
+#include "base/names.h"
+#include "base/time.h"
+
+struct fo_fingerprint { uint64_t hi, lo; };
+
+struct fo_dedupe_entry {
+    struct fo_fingerprint fp;
+    uint64_t seq;
+    uint64_t epoch;
+    fo_region_set targets;
+    struct fo_wall accepted_at;
+    uint8_t lane, region;               /* region: index of the one that accepted it */
+};
+
+struct fo_dedupe {
+    struct fo_dedupe_entry *ring;
+    uint32_t *table;                    /* slot + 1; 0 empty */
+    uint32_t cap, table_mask, next, count;
+};
+
+/* Bytes of memory that init wants for cap entries; cap from 1 to 2^24. */
+size_t fo_dedupe_memory(uint32_t cap);
+/* mem: zeroed, aligned to 8, of fo_dedupe_memory(cap) bytes, the caller's. */
+void fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap);
+/* Null when not known. Valid until the next add. */
+const struct fo_dedupe_entry *fo_dedupe_find(const struct fo_dedupe *d, struct fo_fingerprint fp);
+/* FO_ERR_EXISTS: nothing is changed. */
+FO_MUST_CHECK enum fo_err fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry);

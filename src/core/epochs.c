@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/epochs.h"
+
+#include "base/assert.h"
+
+#include <string.h>
+
+void
+fo_epochs_begin(struct fo_epochs *e, uint64_t epoch, const uint64_t first_seq[FO_LANES])
+{
+    fo_assert(epoch > fo_epochs_current(e));
+    if (e->count == FO_EPOCHS_MAX) {
+        memmove(&e->list[0], &e->list[1], sizeof e->list[0] * (FO_EPOCHS_MAX - 1));
+        e->count--;
+    }
+    e->list[e->count].epoch = epoch;
+    memcpy(e->list[e->count].first_seq, first_seq, sizeof e->list[0].first_seq);
+    e->count++;
+}
+
+uint64_t
+fo_epochs_clamp(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t cum_seq)
+{
+    for (unsigned i = 0; i < e->count; i++) {
+        uint64_t kept;
+
+        if (e->list[i].epoch != epoch)
+            continue;
+        if (i + 1 == e->count)
+            return cum_seq;
+        kept = e->list[i + 1].first_seq[lane] - 1;
+        return cum_seq < kept ? cum_seq : kept;
+    }
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The epochs of this region's own sequences: an epoch begins when the data directory is made, and again after a
+ * restart that may have lost acknowledged-to-nobody, unsynced batches. An ack that speaks of an older epoch counts only
+ * as far as that epoch's sequences were kept.
+ *
+ * Pure. */
+#pragma once
+#include "base/names.h"
+
+#define FO_EPOCHS_MAX 16                /* the newest are kept; an ack of a forgotten one settles nothing */
+struct fo_epoch { uint64_t epoch, first_seq[FO_LANES]; };
+struct fo_epochs { struct fo_epoch list[FO_EPOCHS_MAX]; unsigned count; };  /* ascending */
+
+/* epoch is above the newest. */
+void fo_epochs_begin(struct fo_epochs *e, uint64_t epoch, const uint64_t first_seq[FO_LANES]);
+static inline uint64_t fo_epochs_current(const struct fo_epochs *e) { return e->count ? e->list[e->count - 1].epoch : 0; }
+/* How much of a cumulative ack (epoch, cum_seq) in this lane is true of today's sequences. */
+uint64_t fo_epochs_clamp(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t cum_seq);
