@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The publisher's thread: sends each channel's first load, settles it by its answer, and repeats what did not get
+ * through. Callbacks run here, without the lock. */
+#include "client/publisher.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/encode.h"
+#include "wire/msgpack.h"
+
+enum { LOOK_MS = 100, PAUSE_MS_MIN = 20, PAUSE_MS_MAX = 500, PICK_MS = 1000 };
+
+/* The id stands first in every event that fo_encode_event wrote. */
+static void
+id_of(const struct fo_load *load, const struct fo_ticket *ticket, char *ret_id, size_t room)
+{
+    struct fo_reader r = fo_reader_of(fo_slice_of(load->events.p + ticket->at, load->events.n - ticket->at));
+    struct fo_slice id = { 0 };
+    uint64_t field;
+    uint32_t pairs;
+
+    ret_id[0] = '\0';
+    if (fo_mp_read_map(&r, &pairs) == FO_OK && fo_mp_read_uint(&r, &field) == FO_OK && fo_mp_read_str(&r, &id) == FO_OK)
+        snprintf(ret_id, room, "%.*s", (int)id.n, (const char *)id.p);
+}
+
+static void
+tell(const struct fo_load *load, uint32_t i, const struct fanout_result *said)
+{
+    const struct fo_ticket *ticket = &load->tickets[i];
+    struct fanout_result result = *said;
+    char id[FO_ID_BYTES_MAX * 2];
+
+    if (ticket->callback == NULL)
+        return;
+    if (result.event_id[0] == '\0') {
+        id_of(load, ticket, id, sizeof(id));
+        result.event_id = id;
+    }
+    ticket->callback(ticket->user, &result);
+}
+
+/* The head's events are answered: their room is free. The lock is held. */
+static void
+retire_head(struct fanout_publisher *p, struct fo_channel *ch)
+{
+    struct fo_load *load = ch->head;
+
+    ch->state = FO_CHANNEL_IDLE;
+    ch->pause_ms = 0;
+    ch->head = load->next;
+    if (ch->head == NULL)
+        ch->tail = NULL;
+    p->queued -= load->count;
+    load->count = 0;
+    load->events.n = 0;
+    load->next = p->spare;
+    p->spare = load;
+    pthread_cond_broadcast(&p->room);
+}
+
+/* Gives every event of the head the same error. The lock is held, and released during the callbacks. */
+static void
+fail_head(struct fanout_publisher *p, struct fo_channel *ch, int err, const char *message)
+{
+    const struct fanout_result result = { .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
+        .total_latency_ms = -1 };
+    const struct fo_load *load = ch->head;
+
+    ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
+    pthread_mutex_unlock(&p->lock);
+    for (uint32_t i = 0; i < load->count; i++)
+        tell(load, i, &result);
+    pthread_mutex_lock(&p->lock);
+    retire_head(p, ch);
+}
+
+/* Tries the head again later, or gives up. The lock is held. */
+static void
+try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, int err, const char *message)
+{
+    int64_t now = fo_conn_now_ms();
+
+    if (now + pause_ms >= ch->head->give_up_at_ms) {
+        fail_head(p, ch, err, message);
+        return;
+    }
+    ch->state = FO_CHANNEL_WAITING;
+    ch->retry_at_ms = now + pause_ms;
+}
+
+static int64_t
+next_pause(struct fo_channel *ch)
+{
+    ch->pause_ms = ch->pause_ms == 0 ? PAUSE_MS_MIN : ch->pause_ms * 2;
+    if (ch->pause_ms > PAUSE_MS_MAX)
+        ch->pause_ms = PAUSE_MS_MAX;
+    return ch->pause_ms;
+}
+
+/* True when the broker took nothing because it is busy: the whole load can be repeated in order. */
+static bool
+is_all_busy(const struct fanout_results *r, uint32_t count)
+{
+    if (r->count < count)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (r->at[i].err != FANOUT_ERR_BUSY)
+            return false;
+    }
+    return true;
+}
+
+static void
+tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_brief)
+{
+    const struct fanout_result ok = { .is_success = 1, .code = "", .path = "", .message = "", .event_id = "", .position = "",
+        .total_latency_ms = -1 };
+    size_t next = 0;
+
+    for (uint32_t i = 0; i < load->count; i++) {
+        if (!is_brief)
+            tell(load, i, &r->at[i]);
+        else if (next < r->count && r->index[next] == i)
+            tell(load, i, &r->at[next++]);
+        else
+            tell(load, i, &ok);
+    }
+}
+
+/* The channel's call has ended. The lock is held, and released during the callbacks. */
+static void
+settle(struct fanout_publisher *p, struct fo_channel *ch)
+{
+    bool is_brief = !p->options.is_detailed;
+    struct fo_load *load = ch->head;
+    struct fanout_results *results = NULL;
+    nng_msg *answer = NULL;
+    enum fo_err err;
+
+    ch->is_done = false;
+    pthread_mutex_unlock(&p->lock);
+    err = fo_call_take(&ch->call, &answer);
+    if (err == FO_OK)
+        err = fo_answer_publish(fo_slice_of(nng_msg_body(answer), nng_msg_len(answer)), load->count, is_brief, &results);
+    if (answer != NULL)
+        nng_msg_free(answer);
+    bool is_busy = err == FO_OK && is_all_busy(results, load->count);
+    if (err == FO_OK && !is_busy)
+        tell_all(load, results, is_brief);
+    pthread_mutex_lock(&p->lock);
+
+    if (is_busy) {
+        int64_t pause = next_pause(ch);
+        unsigned asked = results->at[0].retry_after_ms;
+        try_later(p, ch, asked > pause ? asked : pause, FANOUT_ERR_BUSY, "the broker cannot take more now");
+    } else if (err == FO_OK) {
+            retire_head(p, ch);
+    } else if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT) {
+        try_later(p, ch, next_pause(ch), fo_public_err(err), fanout_strerror(fo_public_err(err)));
+    } else {
+        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+    }
+    fo_results_destroy(results);
+}
+
+/* Sends the head. The lock is held, and released while a connection is looked for. */
+static void
+launch(struct fanout_publisher *p, struct fo_channel *ch)
+{
+    struct fo_conn *conn = p->client->conn;
+    int attempt_ms = fo_conn_attempt_ms(conn, conn->timeout_ms);
+    const struct fo_load *load = ch->head;
+    struct fo_buf request;
+    struct fo_server *server;
+    enum fo_err err;
+
+    ch->state = FO_CHANNEL_FLYING;      /* from here on nothing is added to it */
+    pthread_mutex_unlock(&p->lock);
+    fo_buf_init(&request);
+    err = fo_conn_pick(conn, fo_conn_now_ms() + PICK_MS, &server);
+    if (err == FO_OK)
+        err = fo_encode_publish(fo_buf_slice(&load->events), load->count, p->options.wait, attempt_ms / 10 * 9,
+            !p->options.is_detailed, &request);
+    if (err == FO_OK)
+        err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
+    fo_buf_fini(&request);
+    pthread_mutex_lock(&p->lock);
+    if (err == FO_ERR_UNAVAILABLE)
+        try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, fanout_strerror(FANOUT_ERR_UNREACHABLE));
+    else if (err != FO_OK)
+        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+}
+
+/* One look at a channel; true when something was done. The lock is held. */
+static bool
+step(struct fanout_publisher *p, struct fo_channel *ch, int64_t now)
+{
+    struct fo_conn *conn = p->client->conn;
+    bool is_lost;
+
+    if (ch->state == FO_CHANNEL_FLYING && ch->is_done) {
+        settle(p, ch);
+        return true;
+    }
+    if (ch->state == FO_CHANNEL_FLYING) {
+        pthread_mutex_lock(&conn->lock);
+        is_lost = fo_conn_is_lost(ch->call.server, now);
+        pthread_mutex_unlock(&conn->lock);
+        if (is_lost) {
+            pthread_mutex_unlock(&p->lock);
+            fo_call_cancel(&ch->call);
+            pthread_mutex_lock(&p->lock);
+        }
+        return false;
+    }
+    if (p->is_stopping || ch->head == NULL || ch->head->count == 0 || (ch->state == FO_CHANNEL_WAITING && now < ch->retry_at_ms))
+        return false;
+    launch(p, ch);
+    return true;
+}
+
+/* Sleeps until something happens; looks again soon while anything is under way. The lock is held. */
+static void
+rest(struct fanout_publisher *p, int64_t now)
+{
+    int64_t until = INT64_MAX;
+
+    for (unsigned i = 0; i < p->options.channels; i++) {
+        const struct fo_channel *ch = &p->channel[i];
+        if (ch->state == FO_CHANNEL_FLYING && now + LOOK_MS < until)
+            until = now + LOOK_MS;
+        if (ch->state == FO_CHANNEL_WAITING && ch->retry_at_ms < until)
+            until = ch->retry_at_ms;
+    }
+    if (until == INT64_MAX) {
+        pthread_cond_wait(&p->work, &p->lock);
+        return;
+    }
+    struct timespec t = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+    pthread_cond_timedwait(&p->work, &p->lock, &t);
+}
+
+static void
+close_all(struct fanout_publisher *p)
+{
+    for (unsigned i = 0; i < p->options.channels; i++) {
+        struct fo_channel *ch = &p->channel[i];
+        pthread_mutex_unlock(&p->lock);
+        fo_call_fini(&ch->call);
+        pthread_mutex_lock(&p->lock);
+        while (ch->head != NULL)
+            fail_head(p, ch, FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+    }
+}
+
+void *
+fo_publisher_run(void *arg)
+{
+    struct fanout_publisher *p = arg;
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->is_stopping) {
+        int64_t now = fo_conn_now_ms();
+        bool is_busy = false;
+        for (unsigned i = 0; i < p->options.channels; i++)
+            is_busy |= step(p, &p->channel[i], now);
+        if (!is_busy)
+            rest(p, now);
+    }
+    close_all(p);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
