@@ -59,7 +59,7 @@ join_receive(struct fo_broker *b)
 static enum fo_err
 recover(struct fo_broker *b, const struct fo_broker_setup *setup, struct fo_fault *ret_fault)
 {
-    struct fo_recovery report;
+    struct fo_replay_report report;
     struct fo_journal_stats stats;
     enum fo_err err;
 
@@ -91,7 +91,6 @@ fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, str
     fo_rng_init(&b->ctx.rng, setup->seed);
     b->ctx.session = fo_rng_next(&b->ctx.rng) | 1;
     memcpy(b->fingerprint_key, setup->fingerprint_key, sizeof b->fingerprint_key);
-    b->ledger = setup->ledger;
     fill_regions(&b->ctx, setup->config);
     fo_batch_pool_init(&b->pool, POOL_FREE_MAX);
     b->dedupe_memory = calloc(1, fo_dedupe_memory(known_max));
@@ -133,6 +132,12 @@ void
 fo_broker_set_transport(struct fo_broker *b, struct fo_transport *transport)
 {
     b->ctx.transport = transport;
+}
+
+void
+fo_broker_set_ledger(struct fo_broker *b, struct fo_broker_ledger ledger)
+{
+    b->ledger = ledger;
 }
 
 const struct fo_region_names *

@@ -26,13 +26,12 @@ struct fo_broker_setup {                /* all borrowed until destroy */
     const struct fo_config *config;
     struct fo_journal *journal;
     uint64_t checkpoint_lsn;            /* where recovery begins */
-    uint64_t epoch;                     /* of the data directory, for a journal without one */
+    uint64_t epoch;                     /* of the data directory */
     struct fo_transport *transport;     /* may be set later by fo_broker_set_transport, before the first step */
     struct fo_inbox *inbox;             /* for the questions' thread */
     const struct fo_key_pair *key;
     const struct fo_key_ring *keys;
     const struct fo_schema_set *schemas;
-    struct fo_broker_ledger ledger;
     uint64_t seed;                      /* random */
     uint8_t fingerprint_key[16];        /* random */
 };
@@ -41,6 +40,8 @@ struct fo_broker_setup {                /* all borrowed until destroy */
 FO_MUST_CHECK enum fo_err fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, struct fo_wall wall, struct fo_broker **ret_broker, struct fo_fault *ret_fault);
 void fo_broker_destroy(struct fo_broker *b);
 void fo_broker_set_transport(struct fo_broker *b, struct fo_transport *transport);
+/* Before the first step, if at all. */
+void fo_broker_set_ledger(struct fo_broker *b, struct fo_broker_ledger ledger);
 const struct fo_region_names *fo_broker_regions(const struct fo_broker *b);
 /* Takes the inputs and does what is due. Returns when it wants to be called again at the latest. */
 struct fo_instant fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count);

@@ -11,7 +11,7 @@ struct replay {
     struct fo_state *state;
     struct fo_dedupe *dedupe;
     struct fo_receive *receive;
-    struct fo_recovery *report;
+    struct fo_replay_report *report;
 };
 
 static void
@@ -139,31 +139,28 @@ replay_all(struct replay *p, uint64_t from_lsn, uint64_t checkpoint_lsn)
     return err == FO_ERR_NOT_FOUND ? FO_OK : err;
 }
 
-/* Without fdatasync a crash may have taken sequences back that peers have seen: a new epoch tells the old from the new. */
+/* The data directory's epoch is later than the records' when it is new, or when a crash may have taken back sequences that peers have seen. */
 static void
-begin_epoch(struct fo_context *ctx, struct fo_state *s, uint64_t new_epoch)
+begin_epoch(struct fo_state *s, uint64_t new_epoch)
 {
-    uint64_t first[FO_LANES], now_ms = (uint64_t)ctx->wall.us / 1000, current = fo_epochs_current(&s->epochs);
-    bool is_synced = strcmp(ctx->config->journal.durability, "process") != 0;
+    uint64_t first[FO_LANES];
 
     for (int i = 0; i < FO_LANES; i++)
         first[i] = s->last_seq[i] + 1;
-    if (current == 0)
+    if (new_epoch > fo_epochs_current(&s->epochs))
         fo_epochs_begin(&s->epochs, new_epoch, first);
-    else if (!is_synced)
-        fo_epochs_begin(&s->epochs, now_ms > current ? now_ms : current + 1, first);
 }
 
 enum fo_err
 fo_recover(struct fo_context *ctx, uint64_t checkpoint_lsn, uint64_t durable_lsn, uint64_t new_epoch, const uint8_t *fingerprint_key,
-    struct fo_state *ret_state, struct fo_dedupe *dedupe, struct fo_receive *receive, struct fo_recovery *ret_report)
+    struct fo_state *ret_state, struct fo_dedupe *dedupe, struct fo_receive *receive, struct fo_replay_report *ret_report)
 {
     struct replay p = { ctx, fingerprint_key, ret_state, dedupe, receive, ret_report };
     struct fo_journal_stats stats;
     uint64_t from;
     enum fo_err err;
 
-    *ret_report = (struct fo_recovery){ 0 };
+    *ret_report = (struct fo_replay_report){ 0 };
     err = read_checkpoint(ctx, checkpoint_lsn, durable_lsn, ret_state);
     if (err != FO_OK)
         return err;
@@ -176,6 +173,6 @@ fo_recover(struct fo_context *ctx, uint64_t checkpoint_lsn, uint64_t durable_lsn
     if (from < durable_lsn)
         err = replay_all(&p, from, checkpoint_lsn);
     if (err == FO_OK)
-        begin_epoch(ctx, ret_state, new_epoch);
+        begin_epoch(ret_state, new_epoch);
     return err;
 }

@@ -7,9 +7,10 @@
 #include "broker/state.h"
 #include "core/dedupe.h"
 
-struct fo_recovery { uint64_t records, events, damaged, exceptions_again; };
+struct fo_replay_report { uint64_t records, events, damaged, exceptions_again; };
 
-/* checkpoint_lsn: of the newest CHECKPOINT record, or the journal's first record; durable_lsn: its end. new_epoch: begun if the journal has none.
+/* checkpoint_lsn: of the newest CHECKPOINT record, or the journal's first record; durable_lsn: its end. new_epoch: the data directory's;
+ * begun here if it is later than the records'.
  * Restores state, dedupe and the receiver's unsettled exceptions. FO_ERR_CORRUPT: the checkpoint cannot be read. */
 FO_MUST_CHECK enum fo_err fo_recover(struct fo_context *ctx, uint64_t checkpoint_lsn, uint64_t durable_lsn, uint64_t new_epoch,
-    const uint8_t *fingerprint_key, struct fo_state *ret_state, struct fo_dedupe *dedupe, struct fo_receive *receive, struct fo_recovery *ret_report);
+    const uint8_t *fingerprint_key, struct fo_state *ret_state, struct fo_dedupe *dedupe, struct fo_receive *receive, struct fo_replay_report *ret_report);
