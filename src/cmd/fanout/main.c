@@ -23,6 +23,9 @@ struct command {
 
 static const struct command commands[] = {
     { "pub", "publish events", cmd_pub },
+    { "sub", "print events as they come", cmd_sub },
+    { "keys", "make, list, export and check region keys", cmd_keys },
+    { "migrate", "bring the primary PostgreSQL to the schema needed", cmd_migrate },
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

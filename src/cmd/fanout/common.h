@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the commands that talk to brokers share: options, connecting, times, complaints. */
+#pragma once
+#include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <fanout/fanout.h>
+
+#include "base/time.h"
+#include "cmd/fanout/commands.h"
+
+enum { CMD_BROKERS_MAX = 16, CMD_TIMEOUT_MS = 5000 };
+
+struct cmd_common {
+    const char *broker[CMD_BROKERS_MAX];
+    unsigned brokers;
+    const char *tls_ca, *tls_cert, *tls_key, *tls_name;
+    bool is_json;
+    int timeout_ms;
+};
+
+/* The shared options as an argp child; its input is a struct cmd_common, which it fills with defaults first. */
+extern const struct argp cmd_common_argp;
+#define CMD_COMMON_CHILDREN { { &cmd_common_argp, 0, "Broker and output:", 10 }, { 0 } }
+
+/* Opens a client for all brokers given (failover), or for one of them. Complains itself. Returns an exit code. */
+int cmd_connect(const struct cmd_common *common, fanout_client **ret_client);
+int cmd_connect_to(const struct cmd_common *common, const char *address, fanout_client **ret_client);
+/* Prints "fanout: what: last error" and returns the exit code that fits a fanout_err. */
+int cmd_complain(const char *what, int err);
+int cmd_exit_of(int err);
+/* One request (taken over) and its answer, both JSON. Complains itself; an error answer is complained about, too, unless it is wanted. */
+int cmd_call(fanout_client *client, const char *what, json_t *take_request, int timeout_ms, json_t **ret_answer);
+
+/* "90s", "15m", "1h", "7d" before now, or an RFC 3339 time. False: neither. */
+bool cmd_parse_time(const char *text, struct fo_wall now, struct fo_wall *ret_t);
+/* "250ms", "5s", "1m"; a bare number is milliseconds. False: not a duration, or beyond an int of milliseconds. */
+bool cmd_parse_ms(const char *text, int *ret_ms);
+/* A whole number from min to max. */
+bool cmd_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_v);
+struct fo_wall cmd_now(void);
+
+/* Members of an answer, with what to use when they are absent or of another type. */
+const char *cmd_text(const json_t *object, const char *name, const char *otherwise);
+double cmd_number(const json_t *object, const char *name, double otherwise);
