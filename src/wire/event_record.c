@@ -264,6 +264,7 @@ read_record(struct fo_slice record, bool is_checked, struct fo_event *ret_event)
     ret_event->unknown_count = 0;
     ret_event->schemaversion = ret_event->mincompatible = 1;
     ret_event->tenant = FO_SLICE_LIT(FO_TENANT_DEFAULT);
+    ret_event->lane = FO_LANE_NORMAL;
     if (pairs < FIRST_FIELDS)
         return FO_ERR_MISSING;
     for (uint32_t i = 0; i < pairs; i++)
