@@ -24,6 +24,8 @@ struct command {
 static const struct command commands[] = {
     { "pub", "publish events", cmd_pub },
     { "sub", "print events as they come", cmd_sub },
+    { "report", "success rates and latencies per type and region", cmd_report },
+    { "region", "regions, and the links between them", cmd_region },
     { "keys", "make, list, export and check region keys", cmd_keys },
     { "migrate", "bring the primary PostgreSQL to the schema needed", cmd_migrate },
 };
