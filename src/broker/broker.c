@@ -25,11 +25,24 @@ fill_regions(struct fo_context *ctx, const struct fo_config *config)
         ctx->regions.name[ctx->regions.count++] = config->peers[i].region;
 }
 
+/* The event stands no further back than the newest checkpoint before it was accepted. */
+static bool
+ask_first(void *user, const struct fo_wait *t)
+{
+    struct fo_broker *b = user;
+    const struct fo_wait_event *e = &t->event[0];
+
+    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, e->tenant, e->id,
+        fo_state_lsn_at(&b->state, e->accepted_at), b->ctx.wall) == FO_OK;
+}
+
 static void
 join_parts(struct fo_broker *b, uint64_t durable_lsn)
 {
     fo_store_init(&b->store, &b->ctx, &b->state, &b->pool, durable_lsn);
     fo_waits_init(&b->waits, &b->ctx, b->state.last_seq);
+    b->waits.first_answer = ask_first;
+    b->waits.first_answer_user = b;
     fo_fetches_init(&b->fetches, &b->ctx, &b->state, durable_lsn);
     b->intake.ctx = &b->ctx;
     b->intake.store = &b->store;

@@ -5,7 +5,7 @@
 #include "broker/query.h"
 
 #include "broker/ack_cursor.h"
-#include "broker/journal_batch.h"
+#include "broker/story.h"
 #include "ports/log.h"
 #include "wire/json.h"
 
@@ -13,51 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct story {
-    const struct fo_query_view *v;
-    struct fo_slice tenant, id;
-    struct fo_record rec;
-    struct fo_journal_batch batch;
-    uint32_t index;
-    struct fo_event event;
-};
-
-static bool
-find_in_batch(struct story *s)
-{
-    for (s->index = 0; s->index < s->batch.header.count; s->index++) {
-        struct fo_slice r = s->batch.record[s->index];
-
-        /* Comparing bytes is much cheaper than decoding, and rules nearly all out. */
-        if (memmem(r.p, r.n, s->id.p, s->id.n) == NULL || fo_event_decode(r, &s->event) != FO_OK)
-            continue;
-        if (fo_slice_is_equal(s->event.id, s->id) && fo_slice_is_equal(s->event.tenant, s->tenant))
-            return true;
-    }
-    return false;
-}
-
-static enum fo_err
-find_event(struct story *s, struct fo_journal_reader *reader)
-{
-    const struct fo_journal_ops *ops = s->v->ctx->journal->ops;
-
-    for (;;) {
-        enum fo_err err = ops->read_next(reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &s->rec);
-
-        if (err == FO_ERR_CORRUPT)
-            continue;
-        if (err != FO_OK)
-            return err;
-        if (memmem(s->rec.body.p, s->rec.body.n, s->id.p, s->id.n) == NULL)
-            continue;
-        if (fo_journal_batch_read(s->v->ctx, &s->rec, &s->batch) == FO_OK && find_in_batch(s))
-            return FO_OK;
-    }
-}
-
 static json_t *
-batch_json(const struct story *s)
+batch_json(const struct fo_story *s)
 {
     const struct fo_batch_header *h = &s->batch.header;
     uint8_t path[8][FO_HASH_BYTES];
@@ -87,15 +44,15 @@ state_name(uint8_t verdict)
 }
 
 static json_t *
-delivery_json(const struct story *s, unsigned peer)
+delivery_json(const struct fo_story *s, unsigned peer)
 {
-    const char *name = fo_context_name(s->v->ctx, peer);
+    const char *name = fo_context_name(s->ctx, peer);
     uint64_t seq = s->batch.header.first_seq + s->index;
     struct fo_ack_cursor *c = calloc(1, sizeof *c);
     char at[FO_RFC3339_SIZE];
     json_t *json = NULL;
 
-    if (c != NULL && fo_ack_cursor_open(c, s->v->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK) {
+    if (c != NULL && fo_ack_cursor_open(c, s->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK) {
         if (fo_ack_cursor_find(c, seq) == FO_OK) {
             fo_wall_format(c->record.arrived_at, at);
             json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", state_name(fo_ack_cursor_verdict(c, seq)), "ackedAt", at,
@@ -109,9 +66,9 @@ delivery_json(const struct story *s, unsigned peer)
 }
 
 static enum fo_err
-story_json(const struct story *s, json_t **ret_json)
+story_json(const struct fo_story *s, json_t **ret_json)
 {
-    const struct fo_context *ctx = s->v->ctx;
+    const struct fo_context *ctx = s->ctx;
     const struct fo_batch_header *h = &s->batch.header;
     bool is_source = s->rec.type == FO_RECORD_OWN;
     char stored[FO_RFC3339_SIZE], accepted[FO_RFC3339_SIZE], position[FO_POSITION_SIZE], region[FO_REGION_BYTES_MAX + 1];
@@ -137,27 +94,19 @@ story_json(const struct story *s, json_t **ret_json)
 enum fo_err
 fo_explain_make(const struct fo_query_view *v, struct fo_slice tenant, struct fo_slice id, json_t **ret_json)
 {
-    struct fo_journal *j = v->ctx->journal;
-    struct story *s = calloc(1, sizeof *s);
-    struct fo_journal_reader *reader = NULL;
-    struct fo_journal_stats stats;
+    struct fo_story *s = calloc(1, sizeof *s);
     enum fo_err err = FO_ERR_NO_MEMORY;
 
     if (s == NULL)
         return err;
-    *s = (struct story){ .v = v, .tenant = tenant, .id = id };
-    j->ops->stats(j, &stats);
-    err = j->ops->reader_open(j, stats.first_lsn, &reader);
-    if (err == FO_OK)
-        err = find_event(s, reader);
+    err = fo_story_open(s, v->ctx, tenant, id, 0);
     if (err == FO_OK)
         err = story_json(s, ret_json);
     if (err == FO_ERR_NOT_FOUND) {
         *ret_json = json_pack("{s:b,s:b,s:s}", "success", 1, "found", 0, "region", fo_context_name(v->ctx, 0));
         err = FO_OK;
     }
-    if (reader != NULL)
-        j->ops->reader_close(reader);
+    fo_story_close(s);
     free(s);
     return err;
 }

@@ -130,15 +130,17 @@ give_id(struct fo_intake *in, struct fo_wait *w, struct fo_event *e)
 }
 
 static void
-answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const struct fo_dedupe_entry *known)
+answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice tenant, const struct fo_dedupe_entry *known)
 {
     struct fo_wait_event *t = &w->event[i];
     unsigned peers = in->ctx->regions.count - 1;
 
     t->is_duplicate = true;
+    t->tenant = tenant;
     t->source = known->region;
     t->position = (struct fo_position){ known->epoch, known->seq, known->lane };
     t->accepted_at = known->accepted_at;
+    in->ctx->counters.duplicate_events++;
     if (known->region != 0)
         return;                         /* another region's: its broker knows the deliveries, see explain there */
     t->targets = known->targets;
@@ -147,7 +149,6 @@ answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const stru
     for (unsigned p = 0; w->target != NULL && p < peers; p++)
         if (in->forward->peer[p + 1].link.lane[known->lane].acked_seq >= known->seq)
             w->target[i * peers + p] = (struct fo_wait_target){ .state = FO_DELIVERY_DELIVERED, .latency_us = -1 };
-    in->ctx->counters.duplicate_events++;
 }
 
 static enum fo_err
@@ -202,7 +203,7 @@ take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice 
     fo_fingerprint(in->fingerprint_key, e.tenant, e.id, &fp.hi, &fp.lo);
     known = fo_dedupe_find(in->dedupe, fp);
     if (known != NULL) {
-        answer_duplicate(in, w, i, known);
+        answer_duplicate(in, w, i, e.tenant, known);
         return FO_OK;
     }
     err = accept(in, w, i, &e, &fp);

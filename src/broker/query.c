@@ -10,8 +10,9 @@
 enum { QUESTIONS_MAX = 64 };
 
 struct question {
-    uint64_t request;
-    enum fo_op op;
+    uint64_t request, from_lsn;
+    enum fo_op op;                      /* PUBLISH: the first answer of a known event */
+    uint8_t wait;
     enum fo_encoding encoding;
     struct fo_wall since, until, now;
     uint8_t id[FO_ID_BYTES_MAX], tenant[FO_TENANT_BYTES_MAX];
@@ -29,17 +30,35 @@ struct fo_queries {
     bool is_stopping;
 };
 
+static enum fo_err
+make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
+{
+    struct fo_query_view v = { q->ctx, u->now };
+    struct fo_slice tenant = fo_slice_of(u->tenant, u->tenant_bytes), id = fo_slice_of(u->id, u->id_bytes);
+    json_t *json = NULL;
+    enum fo_err err;
+
+    if (u->op == FO_OP_PUBLISH)
+        return fo_first_answer_make(&v, u->from_lsn, u->encoding, u->wait, tenant, id, out);
+    err = u->op == FO_OP_REPORT ? fo_report_make(&v, u->since, u->until, &json) : fo_explain_make(&v, tenant, id, &json);
+    if (err == FO_OK)
+        err = fo_json_answer_encode(u->encoding, json, out);
+    json_decref(json);
+    return err;
+}
+
 static void
-send_answer(struct fo_queries *q, const struct question *u, json_t *json, enum fo_err err)
+answer_question(struct fo_queries *q, const struct question *u)
 {
     struct fo_input in = { .kind = FO_INPUT_ANSWER, .request = u->request };
     struct fo_fault fault;
     struct fo_buf out;
+    enum fo_err err;
 
     fo_buf_init(&out);
-    if (err == FO_OK) {
-        err = fo_json_answer_encode(u->encoding, json, &out);
-    } else {
+    err = make_answer(q, u, &out);
+    if (err != FO_OK) {
+        out.n = 0;
         (void)fo_fault_set(&fault, err, "", "an answer from the journal");
         err = fo_error_answer_encode(u->encoding, &fault, 0, &out);
     }
@@ -48,21 +67,6 @@ send_answer(struct fo_queries *q, const struct question *u, json_t *json, enum f
         fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
         fo_buf_fini(&out);
     }
-}
-
-static void
-answer_question(struct fo_queries *q, const struct question *u)
-{
-    struct fo_query_view v = { q->ctx, u->now };
-    json_t *json = NULL;
-    enum fo_err err;
-
-    if (u->op == FO_OP_REPORT)
-        err = fo_report_make(&v, u->since, u->until, &json);
-    else
-        err = fo_explain_make(&v, fo_slice_of(u->tenant, u->tenant_bytes), fo_slice_of(u->id, u->id_bytes), &json);
-    send_answer(q, u, json, err);
-    json_decref(json);
 }
 
 static void *
@@ -122,22 +126,45 @@ fo_queries_stop(struct fo_queries *q)
     free(q);
 }
 
-enum fo_err
-fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now)
+static void
+copy_names(struct question *u, struct fo_slice tenant, struct fo_slice id)
 {
-    struct question u = { .request = request, .op = req->op, .encoding = req->encoding, .since = req->since, .until = req->until, .now = now };
+    u->id_bytes = id.n < sizeof u->id ? id.n : sizeof u->id;
+    u->tenant_bytes = tenant.n < sizeof u->tenant ? tenant.n : sizeof u->tenant;
+    memcpy(u->id, id.p, u->id_bytes);
+    memcpy(u->tenant, tenant.p, u->tenant_bytes);
+}
+
+static enum fo_err
+queue(struct fo_queries *q, const struct question *u)
+{
     enum fo_err err = FO_ERR_BUSY;
 
-    u.id_bytes = req->id.n < sizeof u.id ? req->id.n : sizeof u.id;
-    u.tenant_bytes = req->tenant.n < sizeof u.tenant ? req->tenant.n : sizeof u.tenant;
-    memcpy(u.id, req->id.p, u.id_bytes);
-    memcpy(u.tenant, req->tenant.p, u.tenant_bytes);
     pthread_mutex_lock(&q->lock);
     if (q->count < QUESTIONS_MAX) {
-        q->queue[(q->head + q->count++) % QUESTIONS_MAX] = u;
+        q->queue[(q->head + q->count++) % QUESTIONS_MAX] = *u;
         pthread_cond_signal(&q->more);
         err = FO_OK;
     }
     pthread_mutex_unlock(&q->lock);
     return err;
+}
+
+enum fo_err
+fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now)
+{
+    struct question u = { .request = request, .op = req->op, .encoding = req->encoding, .since = req->since, .until = req->until, .now = now };
+
+    if (req->op == FO_OP_EXPLAIN)
+        copy_names(&u, req->tenant, req->id);
+    return queue(q, &u);
+}
+
+enum fo_err
+fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, struct fo_wall now)
+{
+    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .encoding = enc, .now = now };
+
+    copy_names(&u, tenant, id);
+    return queue(q, &u);
 }

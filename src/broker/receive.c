@@ -69,8 +69,25 @@ judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_
     return n;
 }
 
+/* A later epoch gives out again what its sender had lost: what was said of those sequences is void. */
+static void
+forget_rewound(struct fo_source *s, enum fo_lane lane, uint64_t epoch, uint64_t prev_seq)
+{
+    unsigned kept = 0;
+
+    if (epoch == s->chain[lane].staged.epoch)
+        return;
+    for (unsigned i = 0; i < s->exception_count; i++) {
+        if (s->exception[i].lane == lane && s->exception[i].seq > prev_seq)
+            continue;
+        s->exception[kept] = s->exception[i];
+        s->exception_epoch[kept++] = s->exception_epoch[i];
+    }
+    s->exception_count = kept;
+}
+
 static enum fo_err
-stage(struct fo_receive *r, struct fo_batch **take_batch)
+stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
 {
     struct fo_batch *b = *take_batch;
     struct fo_source *s = &r->source[b->source];
@@ -81,6 +98,7 @@ stage(struct fo_receive *r, struct fo_batch **take_batch)
 
     if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
         return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
+    forget_rewound(s, lane, epoch, prev_seq);
     n = judge_records(r, b, x);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
         return FO_ERR_NO_MEMORY;
@@ -141,7 +159,7 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
         refuse(r, err, "batch", b->header.region);
     if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
         return;
-    err = stage(r, take_batch);
+    err = stage(r, prev_seq, take_batch);
     if (err != FO_OK)
         fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)));
 }
@@ -151,6 +169,8 @@ fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_except
 {
     struct fo_source *s = &r->source[source];
 
+    while (s->exception_count > 0 && s->exception[s->exception_count - 1].lane == x->lane && s->exception[s->exception_count - 1].seq >= x->seq)
+        s->exception_count--;           /* a later epoch gave the sequence out again */
     if (s->exception_count == FO_EXCEPTIONS_MAX)
         return;
     s->exception[s->exception_count] = *x;

@@ -166,6 +166,7 @@ fill_result(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, s
     r->fault.err = FO_OK;
     r->is_duplicate = e->is_duplicate;
     r->position = e->position;
+    r->region = fo_context_name(ctx, e->source);
     r->total_latency_us = e->is_duplicate ? -1 : t->durable_at.us - e->accepted_at.us;
     r->is_success = is_event_fulfilled(ctx, t, i, &is_settled);
     r->deliveries = d;
@@ -192,10 +193,18 @@ answer(struct fo_waits *w, struct fo_wait *t)
     free(deliveries);
 }
 
+/* The one event of the request was accepted before: its first answer has latencies that only the journal remembers. */
+static bool
+is_answered_before(const struct fo_wait *t)
+{
+    return t->event_count == 1 && !t->is_many && t->event[0].fault == NULL && t->event[0].is_duplicate && t->event[0].source == 0;
+}
+
 static void
 finish(struct fo_waits *w, struct fo_wait *t)
 {
-    answer(w, t);
+    if (!is_answered_before(t) || w->first_answer == NULL || !w->first_answer(w->first_answer_user, t))
+        answer(w, t);
     fo_wait_destroy(w->ctx, &t);
     w->count--;
 }

@@ -19,6 +19,7 @@ struct fo_wait_event {
     unsigned source;                    /* region index of the position; another region's for a duplicate of its event */
     fo_region_set targets;
     struct fo_wall accepted_at;
+    struct fo_slice tenant;             /* of a duplicate */
     bool is_duplicate;
 };
 
@@ -44,6 +45,9 @@ struct fo_waits {
     unsigned count;
     struct fo_buf answer;               /* reused */
     uint64_t durable_seq[FO_LANES];
+    /* Answers a duplicate in the loop's stead, from the journal. False: it cannot now. May be null. */
+    bool (*first_answer)(void *user, const struct fo_wait *t);
+    void *first_answer_user;
 };
 
 void fo_waits_init(struct fo_waits *w, struct fo_context *ctx, const uint64_t durable_seq[FO_LANES]);

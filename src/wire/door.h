@@ -65,6 +65,7 @@ struct fo_publish_result {                  /* one event's answer */
     struct fo_fault fault;                  /* err FO_OK: accepted */
     struct fo_slice event_id;
     bool is_duplicate;                      /* the id was accepted before; position is the first one's */
+    const char *region;                     /* of the position; null: this region's. A duplicate may be another region's event */
     struct fo_position position;
     const struct fo_delivery *deliveries; unsigned delivery_count;
     int64_t total_latency_us;               /* acceptance to the last settled delivery, or to durability; -1: none */

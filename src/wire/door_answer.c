@@ -99,7 +99,7 @@ emit_result(struct fo_emit *e, const char *region, const struct fo_publish_resul
     fo_emit_key(e, "eventId");
     fo_emit_str(e, r->event_id);
     fo_emit_key(e, "position");
-    emit_position(e, region, r->position);
+    emit_position(e, r->region != NULL ? r->region : region, r->position);
     fo_emit_key(e, "duplicate");
     fo_emit_bool(e, r->is_duplicate);
     fo_emit_key(e, "deliveries");
