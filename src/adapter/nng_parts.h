@@ -34,11 +34,17 @@ FO_MUST_CHECK enum fo_err fo_nng_tls_client(const struct fo_nng_tls *tls, const 
 bool fo_nng_url_is_tls(const char *url);
 
 /* nng_listener.c: one socket listening on one URL, whatever becomes of the listener in it. */
-enum { FO_NNG_RETIRED_MAX = 16 };
+enum { FO_NNG_RETIRED_MAX = 16, FO_NNG_LEFT_MAX = 64 };
+struct fo_nng_left { int fd; uint64_t inode; };     /* what NNG may forget to close */
+struct fo_nng_retired {
+    nng_listener listener;
+    bool is_closed; struct fo_instant closed_at;
+    struct fo_nng_left left[FO_NNG_LEFT_MAX]; unsigned left_count;
+};
 struct fo_nng_listener {
     nng_socket socket;
-    nng_listener current, retired[FO_NNG_RETIRED_MAX];      /* retired: deaf, kept for their connections */
-    unsigned retired_count;
+    nng_listener current;
+    struct fo_nng_retired retired[FO_NNG_RETIRED_MAX]; unsigned retired_count;
     const char *key;                    /* "listen.door" */
     char *url;                          /* with the port bound; null: not in use */
     nng_tls_config *tls;
@@ -51,13 +57,17 @@ struct fo_nng_listener {
 FO_MUST_CHECK enum fo_err fo_nng_listener_open(struct fo_nng_listener *l, nng_socket socket, const char *key, const char *url,
     const struct fo_nng_tls *tls, struct fo_fault *ret_fault);
 /* Watchdog: a new listener on the same address; established connections go on where possible. False: not possible now, call again. */
-FO_MUST_CHECK bool fo_nng_listener_replace(struct fo_nng_listener *l);
-void fo_nng_listener_reap(struct fo_nng_listener *l);   /* closes retired ones whose connections are gone */
+FO_MUST_CHECK bool fo_nng_listener_replace(struct fo_nng_listener *l, struct fo_instant now);
+void fo_nng_listener_reap(struct fo_nng_listener *l, struct fo_instant now);    /* closes retired ones whose connections are gone */
 void fo_nng_listener_fini(struct fo_nng_listener *l);   /* after nng_close */
 
-/* nng_rescue.c: takes the address from a dead listener without touching its connections, but for those that it accepted and
- * never served, which are shut down. False: could not; close the listener instead. */
-FO_MUST_CHECK bool fo_nng_rescue_address(struct fo_nng_listener *l);
+/* nng_rescue.c: takes the address from the dead listener in l->current without touching its connections, but for those that it
+ * accepted and never served: they are cut off and noted in `retired`. False: could not; close the listener instead. */
+FO_MUST_CHECK bool fo_nng_rescue_address(struct fo_nng_listener *l, struct fo_nng_retired *retired);
+/* Notes the listener and all its connections in `retired`. */
+void fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retired);
+/* Closes what was noted and is still there. */
+void fo_nng_rescue_sweep(struct fo_nng_retired *retired);
 
 /* nng_door.c */
 struct fo_nng_context;

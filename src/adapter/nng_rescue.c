@@ -9,7 +9,8 @@
  *   1. find the descriptor that listens on the address;
  *   2. let the kernel drop what comes in for it, and NNG accept what had come, so that nothing is about to happen to it;
  *   3. put an unconnected socket in its place (dup3), which frees the address and keeps NNG's books in order;
- *   4. shut down the connections that were greeted but never fetched: their clients believe themselves connected.
+ *   4. the same with connections that were greeted but never fetched, as their clients believe themselves connected. (A mere
+ *      shutdown would do for the clients, but NNG's poll thread would then spin on the hang-up.)
  *
  * Whatever fails before step 3 leaves all as it was, and the caller closes the listener instead. */
 #include <dirent.h>
@@ -18,8 +19,11 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,23 +49,25 @@ port_of(const struct sockaddr_storage *sa)
 static bool
 is_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
-    if (a->ss_family != b->ss_family || port_of(a) != port_of(b))
+    if (a->ss_family != b->ss_family || a->ss_family == AF_UNIX || port_of(a) != port_of(b))
         return false;
     if (a->ss_family == AF_INET6)
         return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr, &((const struct sockaddr_in6 *)b)->sin6_addr, 16) == 0;
     return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
 }
 
-/* A TCP socket of this process bound to the listener's port? */
+/* A socket of this process at the listener's address? Of tcp the port suffices: wildcard listeners have local addresses of all kinds. */
 static bool
-is_on_port(int fd, const struct fo_nng_listener *l, struct sockaddr_storage *ret_local)
+is_at_address(int fd, const struct fo_nng_listener *l, struct sockaddr_storage *ret_local)
 {
     socklen_t n = sizeof(*ret_local);
 
     memset(ret_local, 0, sizeof(*ret_local));
-    if (getsockname(fd, (struct sockaddr *)ret_local, &n) != 0)
+    if (getsockname(fd, (struct sockaddr *)ret_local, &n) != 0 || ret_local->ss_family != l->address.ss_family)
         return false;
-    return ret_local->ss_family == l->address.ss_family && port_of(ret_local) == port_of(&l->address);
+    if (ret_local->ss_family == AF_UNIX)
+        return strcmp(((struct sockaddr_un *)ret_local)->sun_path, ((const struct sockaddr_un *)&l->address)->sun_path) == 0;
+    return port_of(ret_local) == port_of(&l->address);
 }
 
 static bool
@@ -73,11 +79,12 @@ is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &n) == 0 && accepts != 0;
 }
 
-/* Calls back for each descriptor on the port until told to stop; returns the descriptor at which it was, or -1. */
-typedef bool (*visit_fn)(struct fo_nng_listener *l, int fd, const struct sockaddr_storage *local);
+struct visit { struct fo_nng_listener *l; struct fo_nng_retired *retired; int substitute; };
+typedef bool (*visit_fn)(const struct visit *v, int fd, const struct sockaddr_storage *local);
 
+/* Calls back for each descriptor at the address until told to stop; returns the descriptor at which it was, or -1. */
 static int
-visit_descriptors(struct fo_nng_listener *l, visit_fn visit)
+visit_descriptors(const struct visit *v, visit_fn visit)
 {
     DIR *dir = opendir("/proc/self/fd");
     struct sockaddr_storage local;
@@ -89,7 +96,7 @@ visit_descriptors(struct fo_nng_listener *l, visit_fn visit)
     while (found < 0 && (entry = readdir(dir)) != NULL) {
         int fd = atoi(entry->d_name);
 
-        if (entry->d_name[0] != '.' && fd != dirfd(dir) && is_on_port(fd, l, &local) && visit(l, fd, &local))
+        if (entry->d_name[0] != '.' && fd != dirfd(dir) && is_at_address(fd, v->l, &local) && visit(v, fd, &local))
             found = fd;
     }
     closedir(dir);
@@ -97,21 +104,40 @@ visit_descriptors(struct fo_nng_listener *l, visit_fn visit)
 }
 
 static bool
-is_the_listener(struct fo_nng_listener *l, int fd, const struct sockaddr_storage *local)
+is_the_listener(const struct visit *v, int fd, const struct sockaddr_storage *local)
 {
-    return is_same_address(local, &l->address) && is_listening(fd);
+    return is_same_address(local, &v->l->address) && is_listening(fd);
 }
 
-/* Never stops the visit: every connection without a pipe is shut down. */
+static void
+note(struct fo_nng_retired *retired, int fd)
+{
+    struct stat st;
+
+    if (retired->left_count < FO_NNG_LEFT_MAX && fstat(fd, &st) == 0)
+        retired->left[retired->left_count++] = (struct fo_nng_left){ fd, st.st_ino };
+}
+
 static bool
-shut_unserved(struct fo_nng_listener *l, int fd, const struct sockaddr_storage *local)
+note_any(const struct visit *v, int fd, const struct sockaddr_storage *local)
+{
+    (void)local;
+    note(v->retired, fd);
+    return false;
+}
+
+static bool
+cut_unserved(const struct visit *v, int fd, const struct sockaddr_storage *local)
 {
     struct sockaddr_storage remote;
     socklen_t n = sizeof(remote);
 
     (void)local;
-    if (!is_listening(fd) && getpeername(fd, (struct sockaddr *)&remote, &n) == 0 && !fo_nng_pipes_has_remote(&l->pipes, &remote))
-        shutdown(fd, SHUT_RDWR);
+    memset(&remote, 0, sizeof(remote));
+    if (is_listening(fd) || (getpeername(fd, (struct sockaddr *)&remote, &n) == 0 && fo_nng_pipes_has_remote(&v->l->pipes, &remote)))
+        return false;
+    if (dup3(v->substitute, fd, O_CLOEXEC) == fd)
+        note(v->retired, fd);
     return false;
 }
 
@@ -135,20 +161,42 @@ quiet(int fd)
 }
 
 bool
-fo_nng_rescue_address(struct fo_nng_listener *l)
+fo_nng_rescue_address(struct fo_nng_listener *l, struct fo_nng_retired *retired)
 {
-    int listening, substitute;
+    struct visit v = { .l = l, .retired = retired };
+    int listening = visit_descriptors(&v, is_the_listener);
     bool is_free;
 
-    listening = visit_descriptors(l, is_the_listener);
     if (listening < 0)
         return false;
-    substitute = socket(l->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (substitute < 0)
+    v.substitute = socket(l->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (v.substitute < 0)
         return false;
-    is_free = quiet(listening) && dup3(substitute, listening, O_CLOEXEC) == listening;
-    close(substitute);
-    if (is_free)
-        visit_descriptors(l, shut_unserved);
+    is_free = quiet(listening) && dup3(v.substitute, listening, O_CLOEXEC) == listening;
+    if (is_free) {
+        note(retired, listening);
+        visit_descriptors(&v, cut_unserved);
+    }
+    close(v.substitute);
     return is_free;
+}
+
+void
+fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retired)
+{
+    retired->left_count = 0;
+    visit_descriptors(&(struct visit){ .l = l, .retired = retired }, note_any);
+}
+
+/* The inode proves that the number still means the socket that was noted. */
+void
+fo_nng_rescue_sweep(struct fo_nng_retired *retired)
+{
+    for (unsigned i = 0; i < retired->left_count; i++) {
+        struct stat st;
+
+        if (fstat(retired->left[i].fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == retired->left[i].inode)
+            close(retired->left[i].fd);
+    }
+    retired->left_count = 0;
 }

@@ -167,14 +167,11 @@ run_probes(struct probe *probes, unsigned count)
 static void
 revive(struct fo_nng_watchdog *dog, struct fo_nng_listener *l)
 {
-    unsigned kept = l->retired_count;
-
-    if (!fo_nng_listener_replace(l))
+    if (!fo_nng_listener_replace(l, now()))
         return;
     atomic_fetch_add(&dog->listeners_revived, 1);
     fo_log(FO_LOG_WARN, "listener_revived", FO_S("listener", l->key), FO_S("url", l->url),
-        FO_S("reason", "a connection that was reset during its greeting had stopped it"),
-        FO_S("connections", l->retired_count > kept ? "kept" : "closed"));
+        FO_S("reason", "a connection that was reset during its greeting had stopped it"));
 }
 
 /* True: it has to be replaced. */
@@ -199,7 +196,7 @@ check_listeners(struct fo_nng_watchdog *dog, unsigned silent_rounds[FO_NNG_ENDS]
     for (unsigned i = 0; i < dog->listeners_count; i++) {
         struct fo_nng_listener *l = dog->listeners[i];
 
-        fo_nng_listener_reap(l);
+        fo_nng_listener_reap(l, now());
         first[i] = (struct probe){ .fd = -1, .state = DONE, .verdict = ALIVE };
         if (l->is_closed)
             revive(dog, l);
