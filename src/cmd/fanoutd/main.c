@@ -17,7 +17,8 @@
 
 enum { EXIT_USAGE = 2, OPT_CHECK = 256 };
 
-const char *argp_program_version = "fanoutd " FANOUT_VERSION;
+/* libc reads it, so it must be visible beyond this program. */
+__attribute__((visibility("default"))) const char *argp_program_version = "fanoutd " FANOUT_VERSION;
 
 struct args { const char *config; bool is_check; };
 
