@@ -194,6 +194,7 @@ class Cluster:
 
     def __init__(self, regions=REGIONS, database=False, tls=False, extra=None, per_region=None, directory=None):
         self.dir = Path(directory or tempfile.mkdtemp(prefix="fanout-test-"))
+        self.dir.mkdir(exist_ok=True)
         self.dir.chmod(0o755)                   # PostgreSQL may run as another user, below here
         self.is_tls, self.brokers, self.postgres = tls, {}, None
         (self.dir / "keys").mkdir(exist_ok=True)
