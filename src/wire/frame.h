@@ -61,6 +61,8 @@ FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, s
 /* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
  * ret_records (may be null): room for FO_BATCH_EVENTS_MAX slices into frame->body. */
 FO_MUST_CHECK enum fo_err fo_batch_verify(const struct fo_frame *frame, const struct fo_batch_header *h, const struct fo_key_ring *keys, struct fo_slice *ret_records);
+/* The signature alone, for a header that comes without its body: the root may then be believed, and what fo_merkle_proves against it. */
+FO_MUST_CHECK enum fo_err fo_batch_verify_header(const struct fo_frame *frame, const struct fo_batch_header *h, const struct fo_key_ring *keys);
 /* Splits a body whose root was verified before (own journal). */
 FO_MUST_CHECK enum fo_err fo_batch_records(struct fo_slice body, uint32_t count, struct fo_slice *ret_records);
 

@@ -35,6 +35,7 @@ choose_broker(struct cmd_common *c)
 {
     const char *env = getenv("FANOUT_BROKER");
 
+    c->is_default_broker = c->brokers == 0;
     if (c->brokers == 0)
         c->broker[c->brokers++] = env != NULL && env[0] != '\0' ? env : "tcp://127.0.0.1:7101";
 }

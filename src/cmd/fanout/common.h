@@ -17,6 +17,7 @@ enum { CMD_BROKERS_MAX = 16, CMD_TIMEOUT_MS = 5000 };
 struct cmd_common {
     const char *broker[CMD_BROKERS_MAX];
     unsigned brokers;
+    bool is_default_broker;         /* none was named */
     const char *tls_ca, *tls_cert, *tls_key, *tls_name;
     bool is_json;
     int timeout_ms;

@@ -24,6 +24,7 @@ struct command {
 static const struct command commands[] = {
     { "pub", "publish events", cmd_pub },
     { "sub", "print events as they come", cmd_sub },
+    { "explain", "one event's whole story, proven", cmd_explain },
     { "report", "success rates and latencies per type and region", cmd_report },
     { "region", "regions, and the links between them", cmd_region },
     { "keys", "make, list, export and check region keys", cmd_keys },

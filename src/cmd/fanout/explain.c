@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `fanout explain`: collects one event's story from every broker given, checks the proofs, and has it printed. */
+#include "cmd/fanout/explain.h"
+#include "cmd/fanout/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter/keys_file.h"
+#include "broker/config.h"
+
+enum { OPT_TENANT = 0x100, OPT_CONFIG, OPT_KEYS, OPT_LEDGER };
+
+struct explain_args {
+    struct cmd_common common;
+    const char *id, *tenant, *keys_dir, *ledger;
+    const char *config_path[CMD_BROKERS_MAX];
+    unsigned configs;
+};
+
+static const struct argp_option options[] = {
+    { "tenant", OPT_TENANT, "NAME", 0, "the event's tenant (default: default)", 0 },
+    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration and use its public keys; one per region", 0 },
+    { "keys", OPT_KEYS, "DIR", 0, "directory of the regions' public keys (*.pub), to check signatures with", 0 },
+    { "ledger", OPT_LEDGER, "CONNINFO", 0, "show the ledger's row, too", 0 },
+    { 0 },
+};
+
+static const char doc[] =
+    "Tell one event's whole story, and prove it.\n"
+    "\v"
+    "Every broker given is asked. The batch's signature, the Merkle path from the event to the signed root, and each region's "
+    "signed ack are checked here with the public keys given, not by the brokers.\n"
+    "\n"
+    "Examples:\n"
+    "  fanout explain 01931f6a-7c3e-7000-8000-0242ac120002 --keys .local/keys\n"
+    "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml --config us-west-2.yaml\n"
+    "  fanout explain order-123-paid --ledger 'host=/run/postgresql dbname=fanout' --json\n"
+    "\n"
+    "Exit status: 0 found and nothing disproved, 1 a proof failed, 2 usage error, 3 no broker reachable, 4 no broker knows the event.";
+
+static const struct argp_child children[] = CMD_COMMON_CHILDREN;
+
+static error_t
+parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct explain_args *a = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+    case OPT_TENANT: a->tenant = arg; return 0;
+    case OPT_KEYS: a->keys_dir = arg; return 0;
+    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_CONFIG:
+        if (a->configs == CMD_BROKERS_MAX)
+            argp_error(state, "at most %d configurations", CMD_BROKERS_MAX);
+        a->config_path[a->configs++] = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->id != NULL)
+            argp_error(state, "'%s': one EVENT_ID", arg);
+        a->id = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->id == NULL)
+            argp_error(state, "an EVENT_ID is needed; `fanout pub` prints it");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int
+load_keys(const char *dir, struct fo_key_ring *ring)
+{
+    struct fo_fault fault;
+
+    if (fo_keys_library_init() == FO_OK && fo_keys_file_load_ring(dir, ring, &fault) == FO_OK)
+        return CMD_OK;
+    fprintf(stderr, "fanout: %s: %s\n", fault.path, fault.text);
+    return CMD_USAGE;
+}
+
+static int
+load_configs(struct explain_args *a, struct fo_config *config[])
+{
+    struct fo_fault fault;
+
+    if (a->configs > 0 && a->common.is_default_broker)
+        a->common.brokers = 0;
+    for (unsigned i = 0; i < a->configs; i++) {
+        if (fo_config_load(a->config_path[i], &config[i], &fault) != FO_OK) {
+            fprintf(stderr, "fanout: %s %s\n", fault.path, fault.text);
+            return CMD_USAGE;
+        }
+        if (a->common.brokers == CMD_BROKERS_MAX) {
+            fprintf(stderr, "fanout: at most %d brokers\n", CMD_BROKERS_MAX);
+            return CMD_USAGE;
+        }
+        a->common.broker[a->common.brokers++] = config[i]->listen.door;
+        if (a->keys_dir == NULL)
+            a->keys_dir = config[i]->keys.public_keys;
+    }
+    return CMD_OK;
+}
+
+/* One broker's answer. A broker that does not answer is complained about and left out. */
+static int
+ask(const struct explain_args *a, struct story *s, const char *address)
+{
+    struct told *told = &s->told[s->count];
+    fanout_client *client;
+    json_t *answer;
+    int rc = cmd_connect_to(&a->common, address, &client);
+
+    *told = (struct told){ .address = address };
+    if (rc != CMD_OK)
+        return rc;
+    rc = cmd_call(client, address, json_pack("{s:s, s:s, s:s}", "op", "explain", "id", s->id, "tenant", s->tenant),
+        a->common.timeout_ms, &answer);
+    if (rc != CMD_OK)
+        return rc;
+    told->answer = answer;
+    told->is_found = json_is_true(json_object_get(answer, "found"));
+    if (told->is_found)
+        proof_check_batch(answer, s->tenant, s->id, s->keys, &told->proof);
+    if (told->is_found && strcmp(cmd_text(answer, "role", ""), "source") == 0)
+        s->source = told;
+    s->count++;
+    return CMD_OK;
+}
+
+static int
+ask_ledger(const struct explain_args *a, const struct story *s, json_t **ret_rows)
+{
+    const char *const params[] = { s->tenant, s->id };
+    struct ledger *ledger;
+    int rc = ledger_open(a->ledger, &ledger);
+
+    if (rc != CMD_OK)
+        return rc;
+    rc = ledger_query(ledger, "SELECT * FROM fanout_explain($1, $2)", params, 2, ret_rows);
+    if (rc != CMD_OK)
+        fprintf(stderr, "fanout: ledger: %s\n", ledger_last_error(ledger));
+    ledger_close(ledger);
+    return rc;
+}
+
+static int
+explain(const struct explain_args *a, struct story *s)
+{
+    json_t *rows = NULL, *json;
+    unsigned found = 0;
+    int worst = CMD_OK;
+
+    for (unsigned i = 0; i < a->common.brokers; i++) {
+        int rc = ask(a, s, a->common.broker[i]);
+        worst = rc != CMD_OK ? rc : worst;
+    }
+    for (unsigned i = 0; i < s->count; i++)
+        found += s->told[i].is_found;
+    if (a->ledger != NULL && ask_ledger(a, s, &rows) != CMD_OK)
+        worst = CMD_FAILED;
+    s->ledger_rows = rows;
+    if (s->count == 0 && rows == NULL)
+        return worst;
+    if (a->common.is_json) {
+        json = explain_json(s);
+        json_dumpf(json, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(json);
+    } else if (found > 0 || json_array_size(rows) > 0) {
+        explain_print(s);
+    } else {
+        fprintf(stderr, "fanout: no broker asked knows event '%s' of tenant '%s'; it may be another tenant's (--tenant), another "
+            "region's (-b), or no longer retained (--ledger)\n", s->id, s->tenant);
+    }
+    found += (unsigned)json_array_size(rows);
+    json_decref(rows);
+    if (found == 0)
+        return CMD_NOT_FOUND;
+    return explain_has_failed_proof(s) ? CMD_FAILED : CMD_OK;
+}
+
+int
+cmd_explain(int argc, char **argv)
+{
+    static const struct argp argp = { options, parse_option, "EVENT_ID", doc, children, NULL, NULL };
+    struct explain_args args = { .tenant = "default" };
+    struct fo_config *config[CMD_BROKERS_MAX] = { NULL };
+    struct fo_key_ring *ring = calloc(1, sizeof(*ring));
+    struct story story = { 0 };
+    int rc = CMD_USAGE;
+
+    if (ring == NULL || argp_parse(&argp, argc, argv, 0, NULL, &args) != 0 || (rc = load_configs(&args, config)) != CMD_OK)
+        goto cleanup;
+    if (args.keys_dir != NULL) {
+        if ((rc = load_keys(args.keys_dir, ring)) != CMD_OK)
+            goto cleanup;
+        story.keys = ring;
+    }
+    story.id = args.id;
+    story.tenant = args.tenant;
+    rc = explain(&args, &story);
+cleanup:
+    for (unsigned i = 0; i < story.count; i++)
+        json_decref(story.told[i].answer);
+    for (unsigned i = 0; i < CMD_BROKERS_MAX; i++)
+        fo_config_destroy(config[i]);
+    free(ring);
+    return rc;
+}
