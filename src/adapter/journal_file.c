@@ -151,6 +151,8 @@ open_segments_dir(struct journal_file *f, int *ret_fd, struct fo_fault *ret_faul
     return ret_fault->err;
 }
 
+static const char segments_gone[] = "the segments are gone; restore them, or begin anew with an empty data directory";
+
 static enum fo_err
 lost(struct journal_file *f, struct fo_fault *ret_fault, const char *name, const char *text)
 {
@@ -170,7 +172,7 @@ settle_identity(struct journal_file *f, const char *region, int segments_fd, str
         return fo_errno_fault(ret_fault, f->dir, "journal", "list");
     err = fo_identity_load(f->dir, region, &f->identity, ret_fault);
     if (err == FO_OK && f->identity.is_begun && !has_segments)
-        return lost(f, ret_fault, "journal", "the segments are gone; restore them, or begin anew with an empty data directory");
+        return lost(f, ret_fault, "journal", segments_gone);
     if (err != FO_ERR_NOT_FOUND)
         return err;
     if (has_segments)
@@ -189,7 +191,7 @@ note_run(struct journal_file *f, bool is_synced, struct fo_fault *ret_fault)
     char boot[FO_BOOT_ID_SIZE];
 
     fo_boot_id(boot);
-    f->opened.may_have_lost = strcmp(before.unsynced_boot, "-") != 0 && strcmp(before.unsynced_boot, boot) != 0;
+    f->opened.may_have_lost |= strcmp(before.unsynced_boot, "-") != 0 && strcmp(before.unsynced_boot, boot) != 0;
     strcpy(f->identity.unsynced_boot, is_synced ? "-" : boot);
     f->identity.is_begun = true;
     if (before.is_begun && strcmp(before.unsynced_boot, f->identity.unsynced_boot) == 0)
@@ -212,11 +214,15 @@ open_all(struct journal_file *f, const struct fo_journal_config *c, struct fo_fa
     err = settle_identity(f, c->region, fd, ret_fault);
     fo_segments_init(&f->segments, fd, c->region, f->identity.secret, c->segment_bytes, c->bytes_max, c->is_synced);
     f->has_segments = true;
-    if (err == FO_OK)
-        err = fo_journal_recover(&f->segments, f->dir, &rec, ret_fault);
     if (err != FO_OK)
         return err;
-    f->opened = (struct fo_journal_opened){.is_new = rec.is_empty, .checkpoint_lsn = rec.checkpoint_lsn, .torn_bytes = rec.torn_bytes};
+    err = fo_journal_recover(&f->segments, f->dir, strcmp(f->identity.unsynced_boot, "-") != 0, &rec, ret_fault);
+    if (err == FO_ERR_CORRUPT)
+        return lost(f, ret_fault, "journal", segments_gone);
+    if (err != FO_OK)
+        return err;
+    f->opened = (struct fo_journal_opened){.is_new = rec.is_empty, .checkpoint_lsn = rec.checkpoint_lsn, .torn_bytes = rec.torn_bytes,
+        .may_have_lost = rec.is_lost};
     f->has_writer = true;
     err = fo_journal_writer_init(&f->writer, &f->segments, c->record_bytes_max, c->is_synced, c->stored, c->stored_ctx, rec.end);
     if (err == FO_OK)

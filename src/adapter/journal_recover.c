@@ -308,7 +308,7 @@ delete_spare(struct fo_segments *s, uint64_t base)
 
 /* Finds the last segment with a record in it, or the first of all, and opens it for writing. */
 static enum fo_err
-recover_last(struct fo_segments *s, struct listing *l, struct fo_recovery *rec, struct fo_scan *sc)
+recover_last(struct fo_segments *s, struct listing *l, bool may_be_lost, struct fo_recovery *rec, struct fo_scan *sc)
 {
     unsigned last = l->count - 1;
     struct fo_segment seg;
@@ -321,8 +321,12 @@ recover_last(struct fo_segments *s, struct listing *l, struct fo_recovery *rec, 
             return err;
         if (sc->records > 0 || last == 0)
             break;
-        delete_spare(s, l->at[last].base);
     }
+    rec->is_lost = sc->records == 0 && seg.base > 0;    /* the earliest segment that is kept always begins with a CHECKPOINT */
+    if (rec->is_lost && !may_be_lost)
+        return FO_ERR_CORRUPT;
+    for (unsigned i = last + 1; i < l->count; i++)
+        delete_spare(s, l->at[i].base);
     for (unsigned i = 0; i < last && err == FO_OK; i++)
         err = fo_segments_add(s, (struct fo_segment){l->at[i].base, segment_end(s, &l->at[i], &l->at[i + 1])});
     if (err == FO_OK)
@@ -343,7 +347,7 @@ recover_last(struct fo_segments *s, struct listing *l, struct fo_recovery *rec, 
 }
 
 enum fo_err
-fo_journal_recover(struct fo_segments *s, const char *dir, struct fo_recovery *ret_rec, struct fo_fault *ret_fault)
+fo_journal_recover(struct fo_segments *s, const char *dir, bool may_be_lost, struct fo_recovery *ret_rec, struct fo_fault *ret_fault)
 {
     struct listing l = {.dir_fd = s->dir_fd};
     struct fo_scan *sc = calloc(1, sizeof *sc);
@@ -358,12 +362,12 @@ fo_journal_recover(struct fo_segments *s, const char *dir, struct fo_recovery *r
     for (unsigned i = 0; i < l.count && err == FO_OK; i++)
         err = read_header(s, dir, &l.at[i], ret_fault);
     if (err == FO_OK && l.count > 0)
-        err = recover_last(s, &l, &rec, sc);
+        err = recover_last(s, &l, may_be_lost, &rec, sc);
     if (err != FO_OK)
         goto cleanup;
     if (sc->checkpoint != 0)
         rec.checkpoint_lsn = rec.end.segment.base + sc->checkpoint;
-    rec.is_empty = l.count == 0 || (s->count == 1 && sc->records == 0);
+    rec.is_empty = l.count == 0 || (s->count == 1 && sc->records == 0 && !rec.is_lost);
     if (l.count == 0 || sc->is_closed || rec.end.lsn + fo_record_size(0) > rec.end.segment.end) {
         uint64_t base = l.count == 0 ? 0 : rec.end.segment.end;
         if (rec.end.fd >= 0)
