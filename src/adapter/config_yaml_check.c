@@ -32,6 +32,8 @@ static const struct fo_config_number numbers[] = {
     N("limits.batch_bytes_max", limits.batch_bytes_max, MIB(1), KIB(4), MIB(16)),
     N("limits.requests_max", limits.requests_max, 1024, 1, 65536),
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
+    N("limits.pending_bytes_max", limits.pending_bytes_max, 67108864, 1u << 20, 1ull << 36),
+    N("limits.fetches_max", limits.fetches_max, 768, 1, 65536),
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 0, 1u << 26),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
     N("link.window_bytes", link.window_bytes, MIB(1), KIB(4), GIB(1)),

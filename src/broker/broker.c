@@ -11,7 +11,6 @@
 
 enum {
     POOL_FREE_MAX = 64,
-    RECEIVE_QUEUE_BYTES_MAX = 64 << 20,
     TRIM_EVERY_MS = 1000,
     RETRY_BUSY_MS = 100,
 };
@@ -66,7 +65,7 @@ join_receive(struct fo_broker *b)
     b->receive.pool = &b->pool;
     b->receive.epochs = &b->state.epochs;
     b->receive.fingerprint_key = b->fingerprint_key;
-    b->receive.queue_bytes_max = RECEIVE_QUEUE_BYTES_MAX;
+    b->receive.queue_bytes_max = b->ctx.config->limits.pending_bytes_max;
 }
 
 static enum fo_err
@@ -82,7 +81,7 @@ recover(struct fo_broker *b, const struct fo_broker_setup *setup, struct fo_faul
         return fo_fault_set(ret_fault, err, "data_dir", "a readable journal; restore it from a copy, or move it away to begin a new epoch");
     fo_log(FO_LOG_INFO, "recovered", FO_I("records", report.records), FO_I("events", report.events), FO_I("damaged", report.damaged),
         FO_I("durable_lsn", stats.durable_lsn), FO_I("epoch", fo_epochs_current(&b->state.epochs)));
-    err = fo_forward_init(&b->forward, &b->ctx, &b->state, stats.durable_lsn);
+    err = fo_forward_init(&b->forward, &b->ctx, &b->state, stats.first_lsn, stats.durable_lsn);
     if (err != FO_OK)
         return fo_fault_set(ret_fault, err, "link.window_batches", "a window that fits into memory");
     join_parts(b, stats.durable_lsn);
@@ -350,6 +349,8 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
         fo_intake_seal(&b->intake);
         fo_store_commit(&b->store);
     }
+    if (b->is_draining && b->waits.durable_first == NULL)
+        fo_waits_finish_acks(&b->waits);
     next = fo_forward_tick(&b->forward, fo_receive_acks, &b->receive);
     if (fo_forward_pump(&b->forward))
         next = now;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* Read for one request in one step; a filter that matches nothing in it gets an empty answer and a moved cursor. */
-enum { SCAN_BYTES_MAX = 8 << 20, CURSOR_SIZE = 80 };
+enum { SCAN_BYTES_MAX = 8 << 20, CURSOR_SIZE = 80, RETRY_BUSY_MS = 500 };
 
 struct fo_parked {
     struct fo_parked *next;
@@ -64,10 +64,10 @@ cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret
 }
 
 static void
-answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault)
+answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
 {
     f->answer.n = 0;
-    if (fo_error_answer_encode(enc, fault, 0, &f->answer) != FO_OK)
+    if (fo_error_answer_encode(enc, fault, retry_ms, &f->answer) != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed");
     f->ctx->transport->ops->door_reply(f->ctx->transport, request, fo_buf_slice(&f->answer));
 }
@@ -249,12 +249,13 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         *take_msg = (struct fo_msg){ 0 };
         fo_buf_init(take_scratch);
         p->deadline = fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms));
-        err = find_start(f, p, &fault);
+        err = f->parked_count < f->ctx->config->limits.fetches_max ? find_start(f, p, &fault)
+            : fo_fault_set(&fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
         if (err == FO_OK && !begin_answer(f, p, &fill))
             err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     }
     if (err != FO_OK) {
-        answer_error(f, request, req->encoding, &fault);
+        answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0);
         if (p != NULL)
             parked_destroy(f, p);
         return;

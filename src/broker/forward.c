@@ -9,7 +9,7 @@ enum { PUMP_BATCHES_MAX = 64 };         /* read back per peer and step, so that 
 enum { RETRANSMIT_MS_MAX = 5000 };
 
 enum fo_err
-fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
+fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t first_lsn, uint64_t stored_lsn)
 {
     const struct fo_config *c = ctx->config;
 
@@ -27,9 +27,10 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
             return FO_ERR_NO_MEMORY;
         fo_link_init(&peer->link, &f->limits, peer->slots);
         for (int i = 0; i < FO_LANES; i++) {
-            uint64_t tail = state->tail_seq[p][i], acked = state->link[p][i].acked_seq;
+            uint64_t tail = state->tail_seq[p][i], acked = state->link[p][i].acked_seq, lsn = state->link[p][i].oldest_lsn;
 
-            fo_link_restore(&peer->link, i, tail, acked, state->link[p][i].oldest_lsn, tail - acked);
+            /* What is trimmed was acked: the mark may lie before it, for it moves only when the lane runs empty. */
+            fo_link_restore(&peer->link, i, tail, acked, lsn < first_lsn ? first_lsn : lsn, tail - acked);
         }
     }
     return FO_OK;

@@ -28,7 +28,7 @@ struct fo_forward {
 /* What a control frame to a peer says of what we hold; filled in by the receiving side. */
 typedef void (*fo_forward_acks_fn)(void *user, unsigned peer, struct fo_control *c);
 
-FO_MUST_CHECK enum fo_err fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn);
+FO_MUST_CHECK enum fo_err fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t first_lsn, uint64_t stored_lsn);
 void fo_forward_fini(struct fo_forward *f);
 void fo_forward_link_up(struct fo_forward *f, unsigned peer, enum fo_link_class cls);
 void fo_forward_link_down(struct fo_forward *f, unsigned peer, enum fo_link_class cls);

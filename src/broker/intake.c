@@ -230,7 +230,7 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
 
 /* Why nothing can be taken now; FO_OK if it can. */
 static enum fo_err
-check_room(const struct fo_intake *in, const struct fo_request *req, struct fo_fault *fault, uint32_t *ret_retry_ms)
+check_room(const struct fo_intake *in, const struct fo_request *req, size_t req_bytes, struct fo_fault *fault, uint32_t *ret_retry_ms)
 {
     const struct fo_config *c = in->ctx->config;
     uint64_t pending = in->store->queued_events;
@@ -248,6 +248,8 @@ check_room(const struct fo_intake *in, const struct fo_request *req, struct fo_f
         return fo_fault_set(fault, FO_ERR_IO, "", "a working disk; this broker accepts nothing more and is to be restarted");
     if (pending > 0 && pending + req->events_count > c->limits.pending_events_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once; %u wait for the disk (limits.pending_events_max)", (unsigned)pending);
+    if (in->waits->durable_bytes > 0 && in->waits->durable_bytes + in->store->queued_bytes + req_bytes > c->limits.pending_bytes_max)
+        return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer bytes at once; what waits for the disk fills limits.pending_bytes_max");
     return FO_OK;
 }
 
@@ -257,7 +259,7 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
     struct fo_fault fault;
     struct fo_wait *w = NULL;
     uint32_t retry_ms;
-    enum fo_err err = check_room(in, req, &fault, &retry_ms);
+    enum fo_err err = check_room(in, req, take_msg->body.n + take_scratch->n, &fault, &retry_ms);
 
     if (err == FO_OK) {
         w = fo_wait_create(in->ctx, req->events_count, req->wait != FO_WAIT_ACCEPTED);

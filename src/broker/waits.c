@@ -235,6 +235,7 @@ fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait)
     t->next = NULL;
     *w->durable_last = t;
     w->durable_last = &t->next;
+    w->durable_bytes += t->msg.body.n + t->scratch.n;
 }
 
 void
@@ -246,6 +247,7 @@ fo_waits_flush(struct fo_waits *w)
         w->durable_first = t->next;
         if (w->durable_first == NULL)
             w->durable_last = &w->durable_first;
+        w->durable_bytes -= t->msg.body.n + t->scratch.n;
         now_durable(w, t);
     }
 }
@@ -326,6 +328,7 @@ fo_waits_check_deadlines(struct fo_waits *w)
 
         if (!fo_instant_is_before(w->ctx->now, t->deadline)) {
             *at = t->next;
+            w->durable_bytes -= t->msg.body.n + t->scratch.n;
             refuse_late(w, t);
             continue;
         }
@@ -347,4 +350,15 @@ fo_waits_check_deadlines(struct fo_waits *w)
         at = &t->next;
     }
     return next;
+}
+
+void
+fo_waits_finish_acks(struct fo_waits *w)
+{
+    while (w->acks != NULL) {
+        struct fo_wait *t = w->acks;
+
+        w->acks = t->next;
+        finish(w, t);
+    }
 }

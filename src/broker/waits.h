@@ -43,6 +43,7 @@ struct fo_waits {
     struct fo_wait *durable_first, **durable_last;
     struct fo_wait *acks;
     unsigned count;
+    uint64_t durable_bytes;             /* of the requests in the durable queue */
     struct fo_buf answer;               /* reused */
     uint64_t durable_seq[FO_LANES];
     /* Answers a duplicate in the loop's stead, from the journal. False: it cannot now. May be null. */
@@ -62,5 +63,7 @@ static inline void fo_waits_durable(struct fo_waits *w, enum fo_lane lane, uint6
 void fo_waits_flush(struct fo_waits *w);
 /* A peer's verified ack settled this span of ours. exceptions: those of the lane within it. */
 void fo_waits_settled(struct fo_waits *w, unsigned peer, enum fo_lane lane, const struct fo_settled *span, const struct fo_exception *exceptions, unsigned exception_count);
+/* Answers those that wait for acks with what is known now: the broker is leaving. */
+void fo_waits_finish_acks(struct fo_waits *w);
 /* Answers what is over time; returns the next deadline (ns INT64_MAX: none). */
 struct fo_instant fo_waits_check_deadlines(struct fo_waits *w);
