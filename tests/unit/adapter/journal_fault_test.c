@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the disk may say to a write or a sync. The calls are wrapped at link time. */
+#include "journal_fixture.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static struct {
+    atomic_int sync_errno;          /* of the next fdatasync; 0: none */
+    atomic_int write_errno;         /* of the next pwritev */
+    atomic_int write_bytes_max;     /* of each pwritev; 0: no bound */
+    atomic_int partial_bytes;       /* what the pwritev that fails writes before, by a short write */
+    atomic_int interruptions;       /* EINTR before each pwritev */
+    atomic_int writes, syncs;
+} disk;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_pwritev64(int fd, const struct iovec *iov, int n, off_t offset);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t offset);
+
+int
+__wrap_fdatasync(int fd)
+{
+    int errnum = atomic_exchange(&disk.sync_errno, 0);
+
+    atomic_fetch_add(&disk.syncs, 1);
+    if (errnum == 0)
+        return __real_fdatasync(fd);
+    errno = errnum;
+    return -1;
+}
+
+static ssize_t
+write_at_most(int fd, const struct iovec *iov, off_t offset, size_t max)
+{
+    return pwrite(fd, iov->iov_base, iov->iov_len < max ? iov->iov_len : max, offset);
+}
+
+ssize_t
+__wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t offset)
+{
+    int partial = atomic_exchange(&disk.partial_bytes, 0);
+
+    if (atomic_load(&disk.interruptions) > 0) {
+        atomic_fetch_sub(&disk.interruptions, 1);
+        errno = EINTR;
+        return -1;
+    }
+    atomic_fetch_add(&disk.writes, 1);
+    if (partial > 0)
+        return write_at_most(fd, iov, offset, (size_t)partial);
+    errno = atomic_exchange(&disk.write_errno, 0);
+    if (errno != 0)
+        return -1;
+    if (atomic_load(&disk.write_bytes_max) > 0)
+        return write_at_most(fd, iov, offset, (size_t)atomic_load(&disk.write_bytes_max));
+    return __real_pwritev64(fd, iov, n, offset);
+}
+
+static int
+setup(void **state)
+{
+    memset(&disk, 0, sizeof disk);
+    return fx_setup(state);
+}
+
+/* Refuses everything from now on, and says so once. */
+static void
+check_final(struct fx *fx, enum fo_err err)
+{
+    unsigned calls = fx->calls;
+    uint64_t lsn;
+
+    assert_int_equal(fx_try_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 10, &lsn), err);
+    assert_false(fx->journal->ops->commit(fx->journal));
+    usleep(20000);
+    assert_int_equal(fx->calls, calls);
+}
+
+static void
+a_failed_sync_is_final(void **state)
+{
+    struct fx *fx = *state;
+    uint64_t durable;
+    int syncs;
+
+    fx_open(fx);
+    fx_store(fx, 10);
+    durable = fx->stored_lsn;
+    fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 20);
+    atomic_store(&disk.sync_errno, EIO);
+    assert_int_equal(fx_commit(fx), FO_ERR_IO);
+    syncs = atomic_load(&disk.syncs);
+    assert_true(fx->stored_lsn == durable);
+    assert_true(fx_stats(fx).durable_lsn == durable);
+    check_final(fx, FO_ERR_IO);
+    assert_int_equal(atomic_load(&disk.syncs), syncs);      /* never asked again */
+    assert_int_equal(fx_read_all(fx, 0).own, 1);            /* what was durable is still read */
+}
+
+static void
+a_failed_write_is_final(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_open(fx);
+    fx_store(fx, 10);
+    fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 20);
+    atomic_store(&disk.write_errno, EIO);
+    assert_int_equal(fx_commit(fx), FO_ERR_IO);
+    check_final(fx, FO_ERR_IO);
+    fx_close(fx);
+    fx_open(fx);
+    assert_int_equal(fx_read_all(fx, 0).own, 1);
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+}
+
+static void
+check_retried(struct fx *fx)
+{
+    uint64_t durable = fx->stored_lsn, lsn;
+
+    lsn = fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 3000);
+    fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 3000);
+    assert_int_equal(fx_commit(fx), FO_ERR_NO_SPACE);
+    assert_true(fx->stored_lsn == durable);
+    fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 40);         /* gathers meanwhile */
+    assert_int_equal(fx_commit(fx), FO_OK);                 /* the group that failed */
+    assert_true(fx->stored_lsn > lsn + 6000);
+    assert_true(fx->stored_lsn < fx_stats(fx).end_lsn);
+    assert_int_equal(fx_commit(fx), FO_OK);
+    assert_true(fx->stored_lsn == fx_stats(fx).end_lsn);
+    assert_int_equal(fx_read_all(fx, 0).own, 4);
+    fx_close(fx);
+    fx_open(fx);
+    assert_int_equal(fx_read_all(fx, 0).own, 4);
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+}
+
+static void
+a_full_disk_in_the_middle_of_a_write_is_retried_in_place(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_open(fx);
+    fx_store(fx, 10);
+    atomic_store(&disk.partial_bytes, 30);
+    atomic_store(&disk.write_errno, ENOSPC);
+    check_retried(fx);
+}
+
+static void
+a_full_disk_at_the_sync_writes_everything_again(void **state)
+{
+    struct fx *fx = *state;
+    int writes;
+
+    fx_open(fx);
+    fx_store(fx, 10);
+    writes = atomic_load(&disk.writes);
+    atomic_store(&disk.sync_errno, ENOSPC);
+    check_retried(fx);
+    assert_true(atomic_load(&disk.writes) >= writes + 3);   /* pages that a failed sync left are not trusted */
+}
+
+static void
+short_and_interrupted_writes_are_continued(void **state)
+{
+    static const int sizes[] = {1, 7, 48, 100, 1000};
+    struct fx *fx = *state;
+
+    fx_open(fx);
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        atomic_store(&disk.write_bytes_max, sizes[i]);
+        atomic_store(&disk.interruptions, 3);
+        fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 700);
+        fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 0);
+        fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 33);
+        assert_int_equal(fx_commit(fx), FO_OK);
+    }
+    assert_int_equal(fx_read_all(fx, 0).own, 15);
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+}
+
+static void
+one_write_and_one_sync_per_commit(void **state)
+{
+    struct fx *fx = *state;
+    int writes, syncs;
+
+    fx_open(fx);
+    fx_store(fx, 10);
+    writes = atomic_load(&disk.writes);
+    syncs = atomic_load(&disk.syncs);
+    for (int i = 0; i < 100; i++)
+        fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 200);
+    assert_int_equal(fx_commit(fx), FO_OK);
+    assert_int_equal(atomic_load(&disk.writes), writes + 1);
+    assert_int_equal(atomic_load(&disk.syncs), syncs + 1);
+    assert_true(fx_stats(fx).fsync_count == (uint64_t)syncs + 1);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_failed_sync_is_final, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_failed_write_is_final, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_in_the_middle_of_a_write_is_retried_in_place, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_at_the_sync_writes_everything_again, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(short_and_interrupted_writes_are_continued, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(one_write_and_one_sync_per_commit, setup, fx_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
