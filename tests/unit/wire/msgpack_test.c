@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <msgpack.h>
 
+#include "base/rng.h"
 #include "wire/msgpack.h"
 
 static uint8_t bytes[1 << 20];
@@ -205,6 +207,92 @@ a_full_writer_says_so(void **state)
     (void)state;
 }
 
+/* One random value, written by us and by msgpack-c. */
+static void
+write_both(struct fo_rng *rng, unsigned depth, struct fo_writer *w, msgpack_packer *theirs)
+{
+    static const char text[70000];
+    uint64_t bits = fo_rng_next(rng) >> fo_rng_below(rng, 64);
+    size_t n = fo_rng_below(rng, 40) == 0 ? fo_rng_below(rng, sizeof text) : fo_rng_below(rng, 300);
+    uint32_t count = (uint32_t)fo_rng_below(rng, 20);
+    double f;
+
+    switch (fo_rng_below(rng, depth > 3 ? 7 : 9)) {
+    case 0: fo_mp_write_nil(w); msgpack_pack_nil(theirs); break;
+    case 1: fo_mp_write_bool(w, true); msgpack_pack_true(theirs); break;
+    case 2: fo_mp_write_uint(w, bits); msgpack_pack_uint64(theirs, bits); break;
+    case 3: fo_mp_write_int(w, -(int64_t)(bits >> 1)); msgpack_pack_int64(theirs, -(int64_t)(bits >> 1)); break;
+    case 4: fo_mp_write_float(w, f = (double)bits / 3); msgpack_pack_double(theirs, f); break;
+    case 5: fo_mp_write_str(w, fo_slice_of(text, n)); msgpack_pack_str_with_body(theirs, text, n); break;
+    case 6: fo_mp_write_bin(w, fo_slice_of(text, n)); msgpack_pack_bin_with_body(theirs, text, n); break;
+    case 7:
+        fo_mp_write_array(w, count);
+        msgpack_pack_array(theirs, count);
+        for (uint32_t i = 0; i < count; i++)
+            write_both(rng, depth + 1, w, theirs);
+        break;
+    default:
+        fo_mp_write_map(w, count);
+        msgpack_pack_map(theirs, count);
+        for (uint32_t i = 0; i < 2 * count; i++)
+            write_both(rng, depth + 1, w, theirs);
+    }
+}
+
+static void
+msgpack_c_writes_the_same_bytes(void **state)
+{
+    static uint8_t large[8 << 20];
+    struct fo_rng rng;
+
+    (void)state;
+    fo_rng_init(&rng, 3);
+    for (unsigned i = 0; i < 2000; i++) {
+        struct fo_writer w = fo_writer_of(large, sizeof large);
+        struct fo_reader r;
+        msgpack_sbuffer theirs;
+        msgpack_packer packer;
+
+        msgpack_sbuffer_init(&theirs);
+        msgpack_packer_init(&packer, &theirs, msgpack_sbuffer_write);
+        write_both(&rng, 0, &w, &packer);
+        assert_false(w.overflow);
+        assert_int_equal(w.n, theirs.size);
+        assert_memory_equal(w.p, theirs.data, w.n);
+        r = reader(&w);
+        assert_int_equal(fo_mp_skip(&r, 16), FO_OK);
+        assert_int_equal(fo_reader_left(&r), 0);
+        msgpack_sbuffer_destroy(&theirs);
+    }
+}
+
+/* The other way round it would not do: msgpack-c reserves memory for what a length claims. */
+static void
+what_is_stepped_over_ends_where_msgpack_c_ends(void **state)
+{
+    unsigned taken = 0;
+    struct fo_rng rng;
+
+    (void)state;
+    fo_rng_init(&rng, 4);
+    for (unsigned i = 0; i < 100000; i++) {
+        size_t n = fo_rng_below(&rng, 40) + 1, off = 0;
+        struct fo_reader r = reader_of(bytes, n);
+        msgpack_unpacked unpacked;
+
+        for (size_t k = 0; k < n; k++)
+            bytes[k] = (uint8_t)fo_rng_next(&rng);
+        if (fo_mp_skip(&r, 16) != FO_OK)
+            continue;
+        msgpack_unpacked_init(&unpacked);
+        assert_int_equal(msgpack_unpack_next(&unpacked, (const char *)bytes, n, &off), MSGPACK_UNPACK_SUCCESS);
+        assert_int_equal(off, (size_t)(r.p - bytes));
+        msgpack_unpacked_destroy(&unpacked);
+        taken++;
+    }
+    assert_true(taken > 10000);
+}
+
 int
 main(void)
 {
@@ -218,6 +306,8 @@ main(void)
         cmocka_unit_test(keys_and_texts_must_be_text_that_json_can_say),
         cmocka_unit_test(a_value_ends_where_it_ends),
         cmocka_unit_test(a_full_writer_says_so),
+        cmocka_unit_test(msgpack_c_writes_the_same_bytes),
+        cmocka_unit_test(what_is_stepped_over_ends_where_msgpack_c_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
