@@ -32,6 +32,8 @@ void fo_nng_tls_fini(struct fo_nng_tls *tls);
 FO_MUST_CHECK enum fo_err fo_nng_tls_server(const struct fo_nng_tls *tls, nng_tls_config **ret_config, struct fo_fault *ret_fault);
 FO_MUST_CHECK enum fo_err fo_nng_tls_client(const struct fo_nng_tls *tls, const char *host, nng_tls_config **ret_config, struct fo_fault *ret_fault);
 bool fo_nng_url_is_tls(const char *url);
+/* nng_tls_trial.c: do the files go together? */
+FO_MUST_CHECK enum fo_err fo_nng_tls_try(const struct fo_nng_config *config, const struct fo_nng_tls *tls, struct fo_fault *ret_fault);
 
 /* nng_listener.c: one socket listening on one URL, whatever becomes of the listener in it. */
 enum { FO_NNG_RETIRED_MAX = 16, FO_NNG_LEFT_MAX = 64 };

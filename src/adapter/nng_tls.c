@@ -71,8 +71,7 @@ try_files(const struct fo_nng_config *config, const struct fo_nng_tls *tls, stru
     else if ((rv = nng_tls_config_ca_chain(trial, tls->cert, NULL)) != 0)
         err = fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.cert", "%s holds no usable certificate: %s", config->tls.cert, nng_strerror(rv));
     else if ((rv = nng_tls_config_own_cert(trial, tls->cert, tls->key, NULL)) != 0)
-        err = fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.key", "%s is damaged, encrypted, or not the key of %s: %s",
-            config->tls.key, config->tls.cert, nng_strerror(rv));
+        err = fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.key", "%s is damaged or encrypted: %s", config->tls.key, nng_strerror(rv));
     nng_tls_config_free(trial);
     return err;
 }
@@ -88,7 +87,8 @@ fo_nng_tls_read(const struct fo_nng_config *config, struct fo_nng_tls *ret_tls, 
     if ((err = read_pem(config->tls.ca, "tls.ca", "CERTIFICATE-----", false, &tls.ca, ret_fault)) != FO_OK ||
         (err = read_pem(config->tls.cert, "tls.cert", "CERTIFICATE-----", false, &tls.cert, ret_fault)) != FO_OK ||
         (err = read_pem(config->tls.key, "tls.key", "PRIVATE KEY-----", true, &tls.key, ret_fault)) != FO_OK ||
-        (err = try_files(config, &tls, ret_fault)) != FO_OK) {
+        (err = try_files(config, &tls, ret_fault)) != FO_OK ||
+        (err = fo_nng_tls_try(config, &tls, ret_fault)) != FO_OK) {
         fo_nng_tls_fini(&tls);
         return err;
     }

@@ -223,6 +223,7 @@ a_bad_file_is_named(void **state)
     expect_fault(in_dir("damaged.pem"), key, ca, FO_ERR_CONFIG, "tls.cert", "damaged.pem");
     expect_fault(cert, key, in_dir("damaged.pem"), FO_ERR_CONFIG, "tls.ca", "damaged.pem");
     expect_fault(cert, in_dir("strange.key"), ca, FO_ERR_CONFIG, "tls.key", "strange.key");
+    expect_fault(cert, key, in_dir("strange-ca.pem"), FO_ERR_CONFIG, "tls.ca", "strange-ca.pem");
     expect_fault(cert, in_dir("open.key"), ca, FO_ERR_PERMISSION, "tls.key", "open.key");
     expect_fault(NULL, NULL, NULL, FO_ERR_CONFIG, "tls", "tls.cert");
 }
