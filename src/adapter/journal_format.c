@@ -39,15 +39,16 @@ fo_segment_name(uint64_t base_lsn, char ret_name[FO_SEGMENT_NAME_SIZE])
 bool
 fo_segment_name_parse(const char *name, uint64_t *ret_base_lsn)
 {
+    static const char digits[16] = "0123456789abcdef";
     uint64_t v = 0;
 
     if (strlen(name) != FO_SEGMENT_NAME_SIZE - 1 || strcmp(name + NAME_HEX_DIGITS, ".seg") != 0)
         return false;
     for (int i = 0; i < NAME_HEX_DIGITS; i++) {
-        const char *digit = memchr("0123456789abcdef", name[i], 16);
+        const char *digit = memchr(digits, name[i], sizeof digits);
         if (!digit)
             return false;
-        v = v << 4 | (uint64_t)(digit - (const char *)"0123456789abcdef");
+        v = v << 4 | (uint64_t)(digit - digits);
     }
     *ret_base_lsn = v;
     return true;
@@ -120,7 +121,8 @@ is_known_type(uint8_t type)
 }
 
 enum fo_err
-fo_record_header_decode(const uint8_t bytes[FO_RECORD_HEADER_BYTES], uint32_t salt, uint64_t lsn, struct fo_record_header *ret_h)
+fo_record_header_decode(const uint8_t bytes[FO_RECORD_HEADER_BYTES], uint32_t salt, uint64_t lsn,
+    struct fo_record_header *ret_h)
 {
     struct fo_reader r = fo_reader_of(fo_slice_of(bytes, FO_RECORD_HEADER_BYTES));
     struct fo_record_header h;
@@ -128,7 +130,8 @@ fo_record_header_decode(const uint8_t bytes[FO_RECORD_HEADER_BYTES], uint32_t sa
     uint64_t at;
     uint16_t reserved;
 
-    if (!fo_record_may_begin(bytes) || fo_read_u32(&r, &magic) != FO_OK || fo_read_u32(&r, &crc) != FO_OK || fo_read_u64(&r, &h.lsn) != FO_OK || fo_read_u64(&r, &h.group_lsn) != FO_OK ||
+    if (!fo_record_may_begin(bytes) || fo_read_u32(&r, &magic) != FO_OK || fo_read_u32(&r, &crc) != FO_OK ||
+        fo_read_u64(&r, &h.lsn) != FO_OK || fo_read_u64(&r, &h.group_lsn) != FO_OK ||
         fo_read_u64(&r, &at) != FO_OK || fo_read_u32(&r, &h.length) != FO_OK || fo_read_u32(&r, &h.count) != FO_OK ||
         fo_read_u32(&r, &h.body_crc) != FO_OK || fo_read_u8(&r, &h.type) != FO_OK || fo_read_u8(&r, &h.lane) != FO_OK ||
         fo_read_u16(&r, &reserved) != FO_OK)

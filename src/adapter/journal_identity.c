@@ -132,7 +132,8 @@ fo_dir_lock(const char *dir, int *ret_fd, struct fo_fault *ret_fault)
 static size_t
 identity_format(const struct fo_identity *id, char ret_text[IDENTITY_TEXT_MAX])
 {
-    int n = snprintf(ret_text, IDENTITY_TEXT_MAX, "fanout-data v1\nregion %s\nepoch %" PRIu64 "\nsecret %016" PRIx64 "\nbegun %d\nunsynced-boot %s\n",
+    int n = snprintf(ret_text, IDENTITY_TEXT_MAX,
+                     "fanout-data v1\nregion %s\nepoch %" PRIu64 "\nsecret %016" PRIx64 "\nbegun %d\nunsynced-boot %s\n",
                      id->region, id->epoch, id->secret, id->is_begun, id->unsynced_boot);
 
     n += snprintf(ret_text + n, IDENTITY_TEXT_MAX - (size_t)n, "crc32c %08" PRIx32 "\n", fo_crc32c(0, ret_text, (size_t)n));

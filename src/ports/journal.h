@@ -27,8 +27,9 @@ struct fo_record {                      /* view, valid until the reader's next c
 struct fo_journal;
 struct fo_journal_reader;
 
-/* Called on the journal's own thread: everything below durable_lsn is on disk, or err (FO_ERR_NO_SPACE: nothing of the
- * group was written, it will be tried again at the next commit; anything else is final: the journal accepts nothing more). */
+/* Called on the journal's own thread, once per commit that was taken: everything below durable_lsn is on disk, or err. FO_ERR_NO_SPACE:
+ * nothing of the group counts as written; its bodies stay borrowed, and the next commit tries the same group again (after a pause of
+ * its own, so committing at once is right). Anything else is final: the journal accepts nothing more. */
 typedef void (*fo_journal_stored_fn)(void *ctx, enum fo_err err, uint64_t durable_lsn);
 
 struct fo_journal_stats { uint64_t first_lsn, end_lsn, durable_lsn, bytes_on_disk, fsync_count, quarantined; unsigned segments; };
@@ -53,9 +54,9 @@ struct fo_journal_ops {
      * FO_ERR_CURSOR_GONE, FO_ERR_INVALID (beyond the end, or no position), FO_ERR_FULL (too many readers). */
     enum fo_err (*reader_open)(struct fo_journal *j, uint64_t lsn, struct fo_journal_reader **ret_reader);
     /* lane_mask: bit per lane, for OWN and RECEIVED; type_mask: bit per record type (1u << FO_RECORD_OWN); others are stepped over without
-     * reading their bodies when that is cheaper. FO_ERR_NOT_FOUND: at the durable end (call again later). FO_ERR_CURSOR_GONE: trimmed away. FO_ERR_CORRUPT: damaged record at
-     * ret_rec->lsn; the reader has stepped past it (to ret_rec->next_lsn; type, lane and count are set, type not 0, when only its body
-     * is damaged). */
+     * reading their bodies when that is cheaper. FO_ERR_NOT_FOUND: at the durable end (call again later). FO_ERR_CURSOR_GONE: trimmed
+     * away. FO_ERR_CORRUPT: damaged record at ret_rec->lsn; the reader has stepped past it, to ret_rec->next_lsn (when only its body is
+     * damaged, type, lane and count are set; else type is 0). */
     enum fo_err (*read_next)(struct fo_journal_reader *r, unsigned lane_mask, unsigned type_mask, struct fo_record *ret_rec);
     uint64_t (*reader_lsn)(const struct fo_journal_reader *r);                    /* where the next call begins */
     enum fo_err (*reader_seek)(struct fo_journal_reader *r, uint64_t lsn);

@@ -196,7 +196,8 @@ a_record_is_refused_when_a_checkpoint_is_due(void **state)
 
     fx_open(fx);
     assert_true(fx->journal->ops->wants_checkpoint(fx->journal));
-    assert_int_equal(fx->journal->ops->append(fx->journal, FO_RECORD_OWN, FO_LANE_HIGH, 1, (struct fo_wall){1}, &body, 1, &lsn), FO_ERR_INVALID);
+    assert_int_equal(fx->journal->ops->append(fx->journal, FO_RECORD_OWN, FO_LANE_HIGH, 1, (struct fo_wall){1}, &body, 1, &lsn),
+        FO_ERR_INVALID);
     fx_store(fx, 10);
     assert_false(fx->journal->ops->wants_checkpoint(fx->journal));
 }
