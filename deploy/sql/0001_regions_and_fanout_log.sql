@@ -37,11 +37,11 @@ COMMENT ON COLUMN realtime_fanout_log.target_regions IS 'The other regions it wa
 COMMENT ON COLUMN realtime_fanout_log.payload_size IS 'Bytes of the event''s data as stored.';
 COMMENT ON COLUMN realtime_fanout_log.fanout_at IS 'When the accepting broker took it in.';
 COMMENT ON COLUMN realtime_fanout_log.delivery_status IS
-    '{"success": every target has it, "state": "settled" | "pending", "deliveries": [{"region", "success", "state": "delivered" | "pending" | "expired" | "incompatible" | "failed", "latencyMs", "attempts", "ackedAt"}], "totalLatencyMs": the slowest}';
+    '{"success": every target has it, "state": "settled" | "pending", "deliveries": [{"region", "success", "state": "delivered" | "pending" | "expired" | "incompatible" | "failed", "latencyMs", "attempts", "ackedAt", "reason" unless delivered}], "totalLatencyMs": the slowest}';
 COMMENT ON COLUMN realtime_fanout_log.lane IS '0 high, 1 normal, 2 low. With epoch and sequence: the event''s position.';
 COMMENT ON COLUMN realtime_fanout_log.is_settled IS 'False while some target''s outcome is open; a later ack settles the row.';
 CREATE INDEX realtime_fanout_log_fanout_at ON realtime_fanout_log USING brin (fanout_at) WITH (autosummarize = on);
-CREATE INDEX realtime_fanout_log_pending ON realtime_fanout_log (source_region, epoch, lane, sequence) WHERE NOT is_settled;
+CREATE INDEX realtime_fanout_log_pending ON realtime_fanout_log (source_region, lane, sequence) WHERE NOT is_settled;
 
 -- The same event id accepted a second time: in another region, or after a broker had forgotten the first. The log keeps
 -- one row per event; the other acceptances are kept here, with the log's row they repeat.

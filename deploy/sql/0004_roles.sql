@@ -24,7 +24,7 @@ REVOKE ALL ON regions, realtime_fanout_log, realtime_fanout_repeats, realtime_fa
     fanout_deliveries FROM PUBLIC;
 REVOKE ALL ON FUNCTION log_realtime_fanout(text, text, text[], integer, jsonb, text, text),
     fanout_status_settled(jsonb, timestamptz, text, text, timestamptz, integer),
-    fanout_settle(text, text, timestamptz[], bigint[], smallint[], bigint[], bigint[], integer[], smallint[], bigint[], text[]),
+    fanout_settle(text, text, bigint, timestamptz[], bigint[], smallint[], bigint[], bigint[], integer[], smallint[], bigint[], text[]),
     fanout_report(timestamptz, timestamptz), fanout_explain(text, text) FROM PUBLIC;
 
 GRANT SELECT ON regions TO fanout_broker;
@@ -34,7 +34,7 @@ GRANT SELECT, INSERT ON realtime_fanout_quarantine TO fanout_broker;
 GRANT SELECT, INSERT, UPDATE ON fanout_ledger_cursor TO fanout_broker;
 GRANT EXECUTE ON FUNCTION log_realtime_fanout(text, text, text[], integer, jsonb, text, text),
     fanout_status_settled(jsonb, timestamptz, text, text, timestamptz, integer),
-    fanout_settle(text, text, timestamptz[], bigint[], smallint[], bigint[], bigint[], integer[], smallint[], bigint[], text[])
+    fanout_settle(text, text, bigint, timestamptz[], bigint[], smallint[], bigint[], bigint[], integer[], smallint[], bigint[], text[])
     TO fanout_broker;
 
 GRANT SELECT ON regions, realtime_fanout_log, realtime_fanout_repeats, realtime_fanout_quarantine, fanout_ledger_cursor,

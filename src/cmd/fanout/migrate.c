@@ -34,7 +34,7 @@ static const char doc[] =
     "The role that runs it owns the tables; brokers connect as fanout_broker.\v"
     "Examples:\n"
     "  fanout migrate -c 'host=/run/postgresql dbname=fanout user=postgres'\n"
-    "  fanout migrate -c \"$DB\" --region us-east-1 --region us-west-2 --primary us-east-1\n"
+    "  fanout migrate -c \"$DB\" --region eu-west-1 --primary eu-west-1\n"
     "  fanout migrate -c \"$DB\" --status";
 
 /* Names of the regions that the routing tables of the clients know. */

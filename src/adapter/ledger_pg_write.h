@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One transaction after the other: rows of the window's oldest batches, late acks, and the cursor.
+ *
+ * What PostgreSQL refuses is narrowed down, so that one bad row delays nothing for long and is the only one set aside:
+ *
+ *   COPY into the table --unique constraint--> COPY beside it, then merge --cannot be stored--> half as many batches, ...,
+ *   one batch --cannot be stored--> row by row: what is still refused goes into realtime_fanout_quarantine
+ */
+#pragma once
+#include "adapter/ledger_pg.h"
+#include "adapter/ledger_pg_conn.h"
+#include "adapter/ledger_pg_rows.h"
+
+struct fo_ledger_writer {
+    const struct fo_ledger_config *config;
+    struct fo_pg *pg;
+    struct fo_ledger_window *window;
+    struct fo_journal_reader *reader;       /* of batches' records, when they become rows */
+    struct fo_ledger_rows rows;
+    struct fo_buf out;                      /* COPY data */
+    unsigned batches_max;                   /* per transaction, after a refusal; doubles again */
+    uint64_t epoch_first;                   /* oldest epoch in this journal */
+    uint64_t epoch, lsn;                    /* of the cursor as we left it in the database */
+    uint64_t rows_written, rows_repeated, rows_quarantined;
+};
+
+FO_MUST_CHECK enum fo_err fo_ledger_writer_init(struct fo_ledger_writer *wr, const struct fo_ledger_config *config, struct fo_pg *pg,
+    struct fo_ledger_window *window);
+void fo_ledger_writer_fini(struct fo_ledger_writer *wr);
+/* After connecting: reads the cursor, or makes it, and notes what rows are pending. ret_lsn: where reading goes on. */
+FO_MUST_CHECK enum fo_err fo_ledger_writer_resume(struct fo_ledger_writer *wr, uint64_t *ret_lsn);
+/* Writes the oldest `count` batches (0: only late acks and the cursor) or fewer, and takes what it wrote off the window. next_lsn: where
+ * the record after the window's newest begins. Errors as of struct fo_pg, and FO_ERR_STALE: somebody else moved the cursor. */
+FO_MUST_CHECK enum fo_err fo_ledger_write(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn);
