@@ -37,7 +37,9 @@ static void
 emit_error(struct fo_emit *e, const struct fo_fault *fault, uint32_t retry_after_ms)
 {
     bool has_path = fault->path[0] != '\0';
+    char message[sizeof fault->text + 64];
 
+    snprintf(message, sizeof message, "%.48s%s%s", fo_err_text(fault->err), fault->text[0] != '\0' ? ": " : "", fault->text);
     fo_emit_key(e, "error");
     fo_emit_map(e, 2 + has_path + (retry_after_ms > 0));
     fo_emit_key(e, "code");
@@ -47,7 +49,7 @@ emit_error(struct fo_emit *e, const struct fo_fault *fault, uint32_t retry_after
         fo_emit_cstr(e, fault->path);
     }
     fo_emit_key(e, "message");
-    fo_emit_cstr(e, fault->text[0] != '\0' ? fault->text : fo_err_text(fault->err));
+    fo_emit_cstr(e, message);
     if (retry_after_ms > 0) {
         fo_emit_key(e, "retryAfterMs");
         fo_emit_uint(e, retry_after_ms);
@@ -168,8 +170,8 @@ emit_brief(struct fo_emit *e, const char *region, const struct fo_publish_result
     fo_emit_key(e, "positions");
     fo_emit_array(e, t.first != NULL ? 2 : 0);
     if (t.first != NULL) {
-        emit_position(e, region, t.first->position);
-        emit_position(e, region, t.last->position);
+        emit_position(e, t.first->region != NULL ? t.first->region : region, t.first->position);
+        emit_position(e, t.last->region != NULL ? t.last->region : region, t.last->position);
     }
     fo_emit_array_end(e);
     fo_emit_map_end(e);

@@ -105,6 +105,7 @@ encode_brief(enum fo_encoding enc, struct fo_buf *out)
     struct fo_publish_result r[] = { accepted("a", 1), refused(), accepted("b", 2), accepted("c", 3) };
 
     r[3].is_duplicate = true;
+    r[3].region = "eu-west-1";              /* accepted there before */
     return fo_publish_answer_encode(enc, true, true, "us-east-1", r, 4, out);
 }
 
@@ -124,13 +125,13 @@ publish_answers_say_what_became_of_each_event(void **state)
         "{\"region\":\"us-west-2\",\"success\":true,\"state\":\"delivered\",\"latencyMs\":0.84,\"attempts\":1},"
         "{\"region\":\"eu-west-1\",\"success\":false,\"state\":\"pending\",\"attempts\":2}],\"totalLatencyMs\":1.2}");
     check_answer(encode_unsettled, "{\"success\":false,\"eventId\":\"e\",\"position\":\"us-east-1:18f3c2a1b00:high:1\",\"duplicate\":true,\"deliveries\":[]}");
-    check_answer(encode_refused, "{\"success\":false,\"error\":{\"code\":\"schema\",\"path\":\"data.status\",\"message\":\"one of \\\"open\\\", closed\"}}");
+    check_answer(encode_refused, "{\"success\":false,\"error\":{\"code\":\"schema\",\"path\":\"data.status\",\"message\":\"payload does not fit its schema: one of \\\"open\\\", closed\"}}");
     check_answer(encode_many, "{\"success\":false,\"count\":2,\"results\":[{\"success\":true,\"eventId\":\"a\",\"position\":\"us-east-1:18f3c2a1b00:high:1\",\"duplicate\":false,"
-        "\"deliveries\":[],\"totalLatencyMs\":0.25},{\"success\":false,\"error\":{\"code\":\"schema\",\"path\":\"data.status\",\"message\":\"one of \\\"open\\\", closed\"}}]}");
+        "\"deliveries\":[],\"totalLatencyMs\":0.25},{\"success\":false,\"error\":{\"code\":\"schema\",\"path\":\"data.status\",\"message\":\"payload does not fit its schema: one of \\\"open\\\", closed\"}}]}");
     check_answer(encode_brief, "{\"success\":false,\"count\":4,\"accepted\":3,\"duplicates\":1,\"errors\":[{\"index\":1,\"error\":{\"code\":\"schema\",\"path\":\"data.status\","
-        "\"message\":\"one of \\\"open\\\", closed\"}}],\"positions\":[\"us-east-1:18f3c2a1b00:high:1\",\"us-east-1:18f3c2a1b00:high:3\"]}");
+        "\"message\":\"payload does not fit its schema: one of \\\"open\\\", closed\"}}],\"positions\":[\"us-east-1:18f3c2a1b00:high:1\",\"eu-west-1:18f3c2a1b00:high:3\"]}");
     check_answer(encode_brief_none, "{\"success\":false,\"count\":1,\"accepted\":0,\"duplicates\":0,\"errors\":[{\"index\":0,\"error\":{\"code\":\"schema\",\"path\":\"data.status\","
-        "\"message\":\"one of \\\"open\\\", closed\"}}],\"positions\":[]}");
+        "\"message\":\"payload does not fit its schema: one of \\\"open\\\", closed\"}}],\"positions\":[]}");
 }
 
 static enum fo_err
@@ -155,7 +156,7 @@ error_answers_say_when_to_retry_and_where_to_begin(void **state)
 {
     (void)state;
     check_answer(encode_busy, "{\"success\":false,\"error\":{\"code\":\"busy\",\"message\":\"too much at once; retry later\",\"retryAfterMs\":200}}");
-    check_answer(encode_gone, "{\"success\":false,\"error\":{\"code\":\"cursor_gone\",\"path\":\"cursor\",\"message\":\"begin at c1.1.0.0\"},\"cursor\":\"c1.1.0.0\"}");
+    check_answer(encode_gone, "{\"success\":false,\"error\":{\"code\":\"cursor_gone\",\"path\":\"cursor\",\"message\":\"position is no longer retained: begin at c1.1.0.0\"},\"cursor\":\"c1.1.0.0\"}");
 }
 
 static enum fo_err
