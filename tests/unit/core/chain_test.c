@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "core/chain.h"
+
+static struct fo_chain
+chain_at(uint64_t epoch, uint64_t seq)
+{
+    return (struct fo_chain){{epoch, seq}, {epoch, seq}};
+}
+
+static void
+empty_takes_only_the_beginning(void **state)
+{
+    struct fo_chain c = {{0, 0}, {0, 0}};
+
+    (void)state;
+    assert_int_equal(fo_chain_judge(&c, 7, 0, 1), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 7, 0, 256), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 7, 1, 2), FO_ERR_GAP);
+}
+
+static void
+continues_only_at_its_end(void **state)
+{
+    struct fo_chain c = chain_at(7, 10);
+
+    (void)state;
+    assert_int_equal(fo_chain_judge(&c, 7, 10, 11), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 7, 10, 99), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 7, 11, 12), FO_ERR_GAP);
+    assert_int_equal(fo_chain_judge(&c, 7, 9, 10), FO_ERR_STALE);
+    assert_int_equal(fo_chain_judge(&c, 7, 0, 1), FO_ERR_STALE);
+}
+
+/* No honest sender cuts its batches anew, or says that nothing is in one. */
+static void
+overlap_and_nonsense_break_the_protocol(void **state)
+{
+    struct fo_chain c = chain_at(7, 10);
+
+    (void)state;
+    assert_int_equal(fo_chain_judge(&c, 7, 9, 11), FO_ERR_PROTO);
+    assert_int_equal(fo_chain_judge(&c, 7, 0, 11), FO_ERR_PROTO);
+    assert_int_equal(fo_chain_judge(&c, 7, 10, 10), FO_ERR_PROTO);
+    assert_int_equal(fo_chain_judge(&c, 8, 12, 5), FO_ERR_PROTO);
+}
+
+/* A sender that lost its tail gives sequences out again under a later epoch: the same number is then another event. */
+static void
+later_epoch_rewinds(void **state)
+{
+    struct fo_chain c = chain_at(7, 10);
+
+    (void)state;
+    assert_int_equal(fo_chain_judge(&c, 8, 6, 9), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 8, 10, 11), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 8, 11, 12), FO_ERR_GAP);
+    assert_int_equal(fo_chain_judge(&c, 6, 10, 11), FO_ERR_STALE);
+    fo_chain_stage(&c, 8, 9);
+    assert_int_equal(fo_chain_judge(&c, 7, 10, 11), FO_ERR_STALE);
+    assert_int_equal(fo_chain_judge(&c, 8, 9, 10), FO_OK);
+    assert_int_equal(fo_chain_judge(&c, 8, 6, 9), FO_ERR_STALE);
+}
+
+/* What is staged counts for judging at once, and for acking only when it is stored. */
+static void
+staged_runs_ahead_of_durable(void **state)
+{
+    struct fo_chain c = chain_at(7, 10);
+
+    (void)state;
+    fo_chain_stage(&c, 7, 12);
+    fo_chain_stage(&c, 7, 15);
+    assert_int_equal(fo_chain_judge(&c, 7, 12, 15), FO_ERR_STALE);
+    assert_int_equal(fo_chain_judge(&c, 7, 15, 16), FO_OK);
+    assert_int_equal(c.durable.seq, 10);
+    fo_chain_stored(&c, 7, 12);
+    assert_int_equal(c.durable.seq, 12);
+    fo_chain_stored(&c, 7, 15);
+    assert_int_equal(c.durable.seq, 15);
+    assert_int_equal(c.staged.seq, 15);
+}
+
+/* Batches of a sender, offered in any order and any number of times: each is taken once, in order, and all are. */
+static void
+any_arrival_order_takes_each_once(void **state)
+{
+    enum { BATCHES = 12 };
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        struct fo_chain c = {{0, 0}, {0, 0}};
+        uint64_t end[BATCHES + 1] = {0};
+        unsigned taken = 0;
+        struct fo_rng r;
+
+        fo_rng_init(&r, seed);
+        for (unsigned i = 1; i <= BATCHES; i++)
+            end[i] = end[i - 1] + 1 + fo_rng_below(&r, 4);
+        for (unsigned tries = 0; taken < BATCHES && tries < 10000; tries++) {
+            unsigned i = 1 + (unsigned)fo_rng_below(&r, BATCHES);
+            enum fo_err err = fo_chain_judge(&c, 7, end[i - 1], end[i]);
+
+            assert_int_equal(err, i <= taken ? FO_ERR_STALE : i == taken + 1 ? FO_OK : FO_ERR_GAP);
+            if (err != FO_OK)
+                continue;
+            fo_chain_stage(&c, 7, end[i]);
+            taken++;
+        }
+        assert_int_equal(taken, BATCHES);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_takes_only_the_beginning),
+        cmocka_unit_test(continues_only_at_its_end),
+        cmocka_unit_test(overlap_and_nonsense_break_the_protocol),
+        cmocka_unit_test(later_epoch_rewinds),
+        cmocka_unit_test(staged_runs_ahead_of_durable),
+        cmocka_unit_test(any_arrival_order_takes_each_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "core/dedupe.h"
+
+static struct fo_dedupe_entry
+entry(uint64_t hi, uint64_t lo, uint64_t seq)
+{
+    return (struct fo_dedupe_entry){.fp = {hi, lo}, .seq = seq, .epoch = 3, .targets = 5, .accepted_at = {77}, .lane = 1, .region = 2};
+}
+
+static void *
+dedupe_create(struct fo_dedupe *d, uint32_t cap)
+{
+    void *mem = calloc(1, fo_dedupe_memory(cap));
+
+    assert_non_null(mem);
+    fo_dedupe_init(d, mem, cap);
+    return mem;
+}
+
+static void
+finds_what_was_added_first(void **state)
+{
+    struct fo_dedupe_entry a = entry(1, 2, 10), again = entry(1, 2, 11);
+    const struct fo_dedupe_entry *found;
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, 4);
+
+    (void)state;
+    assert_null(fo_dedupe_find(&d, a.fp));
+    assert_int_equal(fo_dedupe_add(&d, &a), FO_OK);
+    assert_int_equal(fo_dedupe_add(&d, &again), FO_ERR_EXISTS);
+    found = fo_dedupe_find(&d, a.fp);
+    assert_non_null(found);
+    assert_int_equal(found->seq, 10);
+    assert_int_equal(found->epoch, 3);
+    assert_int_equal(found->targets, 5);
+    assert_int_equal(found->accepted_at.us, 77);
+    assert_int_equal(found->lane, 1);
+    assert_int_equal(found->region, 2);
+    free(mem);
+}
+
+/* Half a fingerprint is not the event. */
+static void
+both_halves_count(void **state)
+{
+    struct fo_dedupe_entry a = entry(1, 2, 10), b = entry(9, 2, 11);
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, 4);
+
+    (void)state;
+    assert_int_equal(fo_dedupe_add(&d, &a), FO_OK);
+    assert_null(fo_dedupe_find(&d, b.fp));
+    assert_int_equal(fo_dedupe_add(&d, &b), FO_OK);
+    assert_int_equal(fo_dedupe_find(&d, a.fp)->seq, 10);
+    assert_int_equal(fo_dedupe_find(&d, b.fp)->seq, 11);
+    free(mem);
+}
+
+static void
+keeps_exactly_the_newest(void **state)
+{
+    enum { CAP = 5 };
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, CAP);
+
+    (void)state;
+    for (uint64_t i = 0; i < 4 * CAP + 3; i++) {
+        struct fo_dedupe_entry e = entry(i, i, i);
+
+        assert_int_equal(fo_dedupe_add(&d, &e), FO_OK);
+        for (uint64_t k = 0; k <= i; k++)
+            assert_int_equal(fo_dedupe_find(&d, (struct fo_fingerprint){k, k}) != NULL, k + CAP > i);
+    }
+    free(mem);
+}
+
+static void
+one_entry_is_enough(void **state)
+{
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, 1);
+
+    (void)state;
+    for (uint64_t i = 0; i < 50; i++) {
+        struct fo_dedupe_entry e = entry(0, i * 4, i);
+
+        assert_int_equal(fo_dedupe_add(&d, &e), FO_OK);
+        assert_int_equal(fo_dedupe_find(&d, e.fp)->seq, i);
+        if (i > 0)
+            assert_null(fo_dedupe_find(&d, (struct fo_fingerprint){0, (i - 1) * 4}));
+    }
+    free(mem);
+}
+
+struct naive { struct fo_fingerprint fp[64]; uint64_t seq[64]; unsigned count, cap; };
+
+static int
+naive_find(const struct naive *n, struct fo_fingerprint fp)
+{
+    for (unsigned i = 0; i < n->count; i++)
+        if (n->fp[i].hi == fp.hi && n->fp[i].lo == fp.lo)
+            return (int)i;
+    return -1;
+}
+
+static void
+naive_add(struct naive *n, struct fo_fingerprint fp, uint64_t seq)
+{
+    if (n->count == n->cap) {
+        n->count--;
+        memmove(n->fp, n->fp + 1, n->count * sizeof *n->fp);
+        memmove(n->seq, n->seq + 1, n->count * sizeof *n->seq);
+    }
+    n->fp[n->count] = fp;
+    n->seq[n->count++] = seq;
+}
+
+/* Fingerprints crowd into few home places, around the table's end too, so that runs overlap, wrap and are cut in their middle. */
+static void
+agrees_with_a_list_through_many_turns(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct naive n = {.cap = 1 + (unsigned)seed};
+        struct fo_dedupe d;
+        void *mem = dedupe_create(&d, n.cap);
+        struct fo_rng r;
+
+        fo_rng_init(&r, seed);
+        for (uint64_t i = 0; i < 1000; i++) {
+            struct fo_dedupe_entry e = entry(fo_rng_below(&r, 3 * n.cap), fo_rng_below(&r, 4) - 2, i);
+            int known = naive_find(&n, e.fp);
+
+            assert_int_equal(fo_dedupe_add(&d, &e), known >= 0 ? FO_ERR_EXISTS : FO_OK);
+            if (known < 0)
+                naive_add(&n, e.fp, i);
+            for (unsigned k = 0; k < n.count; k++) {
+                const struct fo_dedupe_entry *found = fo_dedupe_find(&d, n.fp[k]);
+
+                assert_non_null(found);
+                assert_int_equal(found->seq, n.seq[k]);
+            }
+        }
+        free(mem);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_what_was_added_first),
+        cmocka_unit_test(both_halves_count),
+        cmocka_unit_test(keeps_exactly_the_newest),
+        cmocka_unit_test(one_entry_is_enough),
+        cmocka_unit_test(agrees_with_a_list_through_many_turns),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
