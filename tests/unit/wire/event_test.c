@@ -78,6 +78,22 @@ a_record_cut_anywhere_is_refused(void **state)
     fo_buf_fini(&sample);
 }
 
+static void
+an_event_is_one_map_and_nothing_else(void **state)
+{
+    struct fo_fault fault;
+    struct fo_event e;
+    struct fo_buf sample;
+
+    (void)state;
+    assert_int_equal(fo_event_decode_publish(FO_SLICE_LIT("\x93\1\2\3"), rules(), &e, &fault), FO_ERR_TYPE);
+    assert_string_equal(fault.text, "an event is a map");
+    make_sample(&sample);
+    assert_int_equal(fo_buf_add(&sample, "", 1), FO_OK);
+    assert_int_equal(fo_event_decode_publish(fo_buf_slice(&sample), rules(), &e, &fault), FO_ERR_TRAILING);
+    fo_buf_fini(&sample);
+}
+
 static enum fo_err
 decode_of_size(uint32_t data_bytes, const char *id, size_t *ret_record, struct fo_fault *fault)
 {
@@ -357,6 +373,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_cut_anywhere_is_refused),
         cmocka_unit_test(a_record_cut_anywhere_is_refused),
+        cmocka_unit_test(an_event_is_one_map_and_nothing_else),
         cmocka_unit_test(the_size_limit_is_that_of_the_record),
         cmocka_unit_test(a_topic_ends_at_its_first_space),
         cmocka_unit_test(the_longest_topic_fits),
