@@ -167,6 +167,16 @@ settle(struct fo_journal_writer *w, struct fo_group *g, enum fo_err err)
     }
 }
 
+/* A full disk is said once, not at every attempt. */
+static void
+log_failure(struct fo_journal_writer *w, enum fo_err err, uint64_t durable)
+{
+    if (err == FO_ERR_NO_SPACE && w->is_full_logged)
+        return;
+    w->is_full_logged = err == FO_ERR_NO_SPACE;
+    fo_log(err == FO_ERR_NO_SPACE ? FO_LOG_WARN : FO_LOG_ERROR, "journal_write_failed", FO_E(err), FO_I("durable_lsn", durable));
+}
+
 void *
 fo_journal_flush_main(void *arg)
 {
@@ -189,10 +199,12 @@ fo_journal_flush_main(void *arg)
         settle(w, g, err);
         pthread_mutex_unlock(&w->mu);
         durable = atomic_load_explicit(&w->durable_lsn, memory_order_relaxed);
-        if (err == FO_OK)
+        if (err == FO_OK) {
+            w->is_full_logged = false;
             fo_segments_progress(w->segments, durable - w->fd_base);
-        else
-            fo_log(err == FO_ERR_NO_SPACE ? FO_LOG_WARN : FO_LOG_ERROR, "journal_write_failed", FO_E(err), FO_I("durable_lsn", durable));
+        } else {
+            log_failure(w, err, durable);
+        }
         w->stored(w->stored_ctx, err, durable);
     }
 }

@@ -15,7 +15,7 @@
 
 #include "base/crc32c.h"
 
-enum { IDENTITY_TEXT_MAX = 512, DIR_MODE = 0700, FILE_MODE = 0600 };
+enum { PATH_BYTES_MAX = 4096, IDENTITY_TEXT_MAX = 512, DIR_MODE = 0700, FILE_MODE = 0600 };
 
 enum fo_err
 fo_errno_err(int errnum)
@@ -99,10 +99,22 @@ lock_refused(int fd, const char *dir, struct fo_fault *ret_fault)
     return FO_ERR_LOCKED;
 }
 
+/* With its entry in the parent on disk. */
+static enum fo_err
+make_dir(const char *dir, struct fo_fault *ret_fault)
+{
+    char parent[PATH_BYTES_MAX];
+
+    if (mkdir(dir, DIR_MODE) != 0)
+        return errno == EEXIST ? FO_OK : fo_errno_fault(ret_fault, dir, "", "make the data directory");
+    snprintf(parent, sizeof parent, "%s/..", dir);
+    return sync_dir(parent, ret_fault);
+}
+
 enum fo_err
 fo_dir_lock(const char *dir, int *ret_fd, struct fo_fault *ret_fault)
 {
-    char path[4096];
+    char path[PATH_BYTES_MAX];
     char pid[16];
     enum fo_err err;
     int fd;
@@ -111,8 +123,9 @@ fo_dir_lock(const char *dir, int *ret_fd, struct fo_fault *ret_fault)
         errno = ENAMETOOLONG;
         return fo_errno_fault(ret_fault, dir, "lock", "open");
     }
-    if (mkdir(dir, DIR_MODE) != 0 && errno != EEXIST)
-        return fo_errno_fault(ret_fault, dir, "", "make the data directory");
+    err = make_dir(dir, ret_fault);
+    if (err != FO_OK)
+        return err;
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return fo_errno_fault(ret_fault, dir, "lock", "open");
@@ -159,7 +172,7 @@ identity_parse(const char *text, struct fo_identity *ret_id)
 enum fo_err
 fo_identity_load(const char *dir, const char *region, struct fo_identity *ret_id, struct fo_fault *ret_fault)
 {
-    char path[4096], text[IDENTITY_TEXT_MAX] = "";
+    char path[PATH_BYTES_MAX], text[IDENTITY_TEXT_MAX] = "";
     struct fo_identity id = {0};
     ssize_t n;
     int fd;
@@ -199,7 +212,7 @@ fo_identity_init(struct fo_identity *id, const char *region)
 enum fo_err
 fo_identity_store(const char *dir, const struct fo_identity *id, struct fo_fault *ret_fault)
 {
-    char path[4096], path_new[4096], text[IDENTITY_TEXT_MAX];
+    char path[PATH_BYTES_MAX], path_new[PATH_BYTES_MAX], text[IDENTITY_TEXT_MAX];
     size_t n = identity_format(id, text);
     bool is_written;
     int fd;

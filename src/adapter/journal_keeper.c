@@ -181,8 +181,9 @@ make_spare(struct fo_segments *s)
     s->spare_filled = 0;
     pthread_mutex_unlock(&s->mu);
     err = fo_keeper_make_file(s, base, &fd);
-    if (err != FO_OK && err != FO_ERR_CLOSED)
+    if (err != FO_OK && err != FO_ERR_CLOSED && !s->is_full_logged)     /* a full disk is said once, not at every attempt */
         fo_log(err == FO_ERR_NO_SPACE ? FO_LOG_WARN : FO_LOG_ERROR, "journal_segment_failed", FO_E(err));
+    s->is_full_logged = err == FO_ERR_NO_SPACE;
     pthread_mutex_lock(&s->mu);
     s->spare = err == FO_OK ? FO_SPARE_READY : FO_SPARE_FAILED;
     s->spare_err = err;

@@ -249,7 +249,7 @@ open_end(struct fo_segments *s, const struct found *f, uint64_t segment_end_lsn,
         return err;
     }
     rec->torn_records = sc->records_cut;
-    rec->end = (struct fo_journal_end){{f->base, segment_end_lsn}, fd, f->base + sc->end};
+    rec->end = (struct fo_journal_end){{f->base, segment_end_lsn}, f->base + sc->end, fd, f->base};
     return FO_OK;
 }
 
@@ -282,8 +282,8 @@ find_checkpoint(struct fo_segments *s, uint64_t newest)
 {
     uint64_t lsn = newest;
 
-    for (unsigned i = s->count; lsn == 0 && i-- > 1;)
-        if (!first_checkpoint(s, &s->table[i - 1], &lsn))
+    for (unsigned i = s->count; lsn == 0 && i-- > 0;)
+        if (!first_checkpoint(s, &s->table[i], &lsn))
             lsn = 0;
     return lsn != 0 ? lsn : s->table[0].base + FO_SEGMENT_HEADER_BYTES;
 }
@@ -368,12 +368,14 @@ fo_journal_recover(struct fo_segments *s, const char *dir, bool may_be_lost, str
     if (sc->checkpoint != 0)
         rec.checkpoint_lsn = rec.end.segment.base + sc->checkpoint;
     rec.is_empty = l.count == 0 || (s->count == 1 && sc->records == 0 && !rec.is_lost);
-    if (l.count == 0 || sc->is_closed || rec.end.lsn + fo_record_size(0) > rec.end.segment.end) {
-        uint64_t base = l.count == 0 ? 0 : rec.end.segment.end;
-        if (rec.end.fd >= 0)
-            close(rec.end.fd);
-        rec.end = (struct fo_journal_end){{base, base + s->segment_bytes}, -1, base + FO_SEGMENT_HEADER_BYTES};
-        err = fo_segments_create(s, base, &rec.end.fd);
+    if (l.count == 0) {
+        rec.end = (struct fo_journal_end){.segment = {0, s->segment_bytes}, .lsn = FO_SEGMENT_HEADER_BYTES};
+        err = fo_segments_create(s, 0, &rec.end.fd);
+    } else if (sc->is_closed || rec.end.lsn + fo_record_size(0) > rec.end.segment.end) {
+        /* The next segment is left to the keeper: a broker must start on a full disk, too. */
+        uint64_t base = rec.end.segment.end;
+        rec.end.segment = (struct fo_segment){base, base + s->segment_bytes};
+        rec.end.lsn = base + FO_SEGMENT_HEADER_BYTES;
     }
     if (err == FO_OK)
         rec.checkpoint_lsn = find_checkpoint(s, rec.checkpoint_lsn);

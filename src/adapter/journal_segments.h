@@ -42,6 +42,7 @@ struct fo_segments {
     enum fo_spare_state spare;
     enum fo_err spare_err;
     int64_t spare_failed_at_ms;
+    bool is_full_logged;
     int spare_fd;
     uint64_t spare_filled, spare_goal;          /* bytes zeroed, and how many the writer's progress asks for */
     bool is_urgent;                             /* the writer waits */

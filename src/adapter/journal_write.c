@@ -36,8 +36,8 @@ fo_journal_writer_init(struct fo_journal_writer *w, struct fo_segments *segments
 
     *w = (struct fo_journal_writer){
         .segments = segments, .segment_bytes = segments->segment_bytes, .record_bytes_max = record_bytes_max, .is_synced = is_synced,
-        .stored = stored, .stored_ctx = stored_ctx, .fd = end.fd, .fd_base = end.segment.base, .append_lsn = end.lsn,
-        .segment_base = end.segment.base, .segment_end = end.segment.end,
+        .stored = stored, .stored_ctx = stored_ctx, .fd = end.fd, .fd_base = end.fd_base, .append_lsn = end.lsn,
+        .segment_base = end.segment.base, .segment_end = end.segment.end, .is_segment_awaited = end.fd_base != end.segment.base,
     };
     atomic_init(&w->end_lsn, end.lsn);
     atomic_init(&w->durable_lsn, end.lsn);
@@ -48,6 +48,8 @@ fo_journal_writer_init(struct fo_journal_writer *w, struct fo_segments *segments
     pthread_condattr_destroy(&attr);
     if (group_init(&w->group[0]) != FO_OK || group_init(&w->group[1]) != FO_OK)
         return FO_ERR_NO_MEMORY;
+    if (w->is_segment_awaited)
+        fo_segments_progress(segments, 1);      /* has the keeper begin with it */
     if (pthread_create(&w->thread, NULL, fo_journal_flush_main, w) != 0)
         return FO_ERR_NO_MEMORY;
     w->has_thread = true;
@@ -161,12 +163,14 @@ fo_journal_writer_append(struct fo_journal_writer *w, enum fo_record_type type, 
     if (g->count + 2 > FO_GROUP_RECORDS_MAX || g->iov_count + parts + 3 > FO_GROUP_IOVECS_MAX ||
         (must_roll && g->rolls == FO_GROUP_ROLLS_MAX))
         return FO_ERR_FULL;
-    if (must_roll) {
-        err = fo_segments_may_roll(w->segments, w->segment_end);
+    if (must_roll || w->is_segment_awaited) {
+        err = fo_segments_may_roll(w->segments, must_roll ? w->segment_end : w->segment_base);
         if (err != FO_OK)
             return err;
-        roll(w, g, at);
+        w->is_segment_awaited = false;
     }
+    if (must_roll)
+        roll(w, g, at);
     *ret_lsn = w->append_lsn;
     e = group_add(w, g, (struct fo_record_header){.type = (uint8_t)type, .lane = (uint8_t)lane, .count = count, .at_us = at.us,
         .length = (uint32_t)length});

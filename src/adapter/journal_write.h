@@ -48,6 +48,7 @@ struct fo_journal_writer {
 
     /* Loop thread. */
     uint64_t append_lsn, segment_base, segment_end;
+    bool is_segment_awaited;            /* no file was there for it yet when the journal was opened */
     _Atomic uint64_t end_lsn;           /* append_lsn for other threads */
 
     struct fo_group group[2];
@@ -63,12 +64,14 @@ struct fo_journal_writer {
     int fd;
     uint64_t fd_base;
     int64_t retry_at_ms;
+    bool is_full_logged;
     _Atomic uint64_t durable_lsn, fsync_count;
     _Atomic int failed;                 /* enum fo_err */
 };
 
-/* Where a journal goes on: the open segment, its file (taken over), and the end of what is in it. */
-struct fo_journal_end { struct fo_segment segment; int fd; uint64_t lsn; };
+/* Where a journal goes on: the segment, the end of what is in it, and a file (taken over): that segment's, or the one's before it if
+ * that was closed and this one is still to be made. */
+struct fo_journal_end { struct fo_segment segment; uint64_t lsn; int fd; uint64_t fd_base; };
 
 FO_MUST_CHECK enum fo_err fo_journal_writer_init(struct fo_journal_writer *w, struct fo_segments *segments, uint32_t record_bytes_max,
     bool is_synced, fo_journal_stored_fn stored, void *stored_ctx, struct fo_journal_end end);

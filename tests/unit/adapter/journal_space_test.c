@@ -189,6 +189,42 @@ a_group_waits_for_room(void **state)
     assert_int_equal(umount(fx->dir), 0);
 }
 
+/* Stopped while a group waited for a segment: the segment before is closed already, and the next cannot be made. */
+static void
+a_journal_opens_on_a_full_disk_without_a_next_segment(void **state)
+{
+    struct fx *fx = *state;
+    unsigned own;
+    uint64_t lsn;
+
+    if (!mount_small(fx, "size=200k"))
+        skip();
+    fx_open(fx);
+    while (fx->checkpoints < 4)
+        fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 4000);
+    assert_int_equal(fx_commit(fx), FO_ERR_NO_SPACE);
+    fx_close(fx);
+    fx_open(fx);
+    own = fx_read_all(fx, 0).own;
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+    assert_true(fx->journal->ops->wants_checkpoint(fx->journal));
+    if (fx_try_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, 10, &lsn) == FO_OK) {    /* the keeper had not found out yet */
+        assert_int_equal(fx_commit(fx), FO_ERR_NO_SPACE);
+        fx->journal->ops->trim(fx->journal, FX_SEGMENT_BYTES);
+        for (int i = 0; fx_commit(fx) != FO_OK; i++)
+            assert_true(i < 100);
+    } else {
+        fx->journal->ops->trim(fx->journal, FX_SEGMENT_BYTES);
+        append_when_possible(fx);
+    }
+    assert_true(fx_read_all(fx, 0).own > 1);
+    assert_true(own > 10);
+    fx_close(fx);
+    fx_open(fx);
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+    assert_true(fx_read_all(fx, 0).last == fx->next - 1);
+}
+
 static int
 teardown_mounted(void **state)
 {
@@ -208,6 +244,7 @@ main(void)
         cmocka_unit_test_setup_teardown(too_little_for_two_segments_is_a_config_error, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_keeps_what_it_accepted, fx_setup, teardown_mounted),
         cmocka_unit_test_setup_teardown(a_group_waits_for_room, fx_setup, teardown_mounted),
+        cmocka_unit_test_setup_teardown(a_journal_opens_on_a_full_disk_without_a_next_segment, fx_setup, teardown_mounted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
