@@ -3,12 +3,10 @@
 
 #include "ports/log.h"
 
-enum { TOPIC_BYTES_MAX = FO_TYPE_BYTES_MAX + FO_TENANT_BYTES_MAX + FO_KEY_BYTES_MAX + 3 };
-
 static void
 publish(struct fo_context *ctx, struct fo_slice record, struct fo_buf *body)
 {
-    uint8_t topic[TOPIC_BYTES_MAX];
+    uint8_t topic[FO_TOPIC_BYTES_MAX + 1];
     struct fo_writer w = fo_writer_of(topic, sizeof topic);
     struct fo_event e;
 
@@ -17,11 +15,7 @@ publish(struct fo_context *ctx, struct fo_slice record, struct fo_buf *body)
         fo_log(FO_LOG_ERROR, "feed_event_unreadable", FO_I("bytes", record.n));
         return;
     }
-    fo_write_bytes(&w, e.type.p, e.type.n);
-    fo_write_u8(&w, '/');
-    fo_write_bytes(&w, e.tenant.p, e.tenant.n);
-    fo_write_u8(&w, '/');
-    fo_write_bytes(&w, e.partitionkey.p, e.partitionkey.n);
+    fo_event_write_topic(&e, &w);
     fo_write_u8(&w, ' ');
     if (w.overflow)
         return;

@@ -66,8 +66,14 @@ cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret
 static void
 answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
 {
+    struct fo_journal_stats stats;
+    char earliest[CURSOR_SIZE];
+
+    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
+    cursor_format(f, stats.first_lsn, 0, earliest);
     f->answer.n = 0;
-    if (fo_error_answer_encode(enc, fault, retry_ms, &f->answer) != FO_OK)
+    if ((fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(earliest), &f->answer)
+            : fo_error_answer_encode(enc, fault, retry_ms, &f->answer)) != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed");
     f->ctx->transport->ops->door_reply(f->ctx->transport, request, fo_buf_slice(&f->answer));
 }
