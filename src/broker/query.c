@@ -6,13 +6,15 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { QUESTIONS_MAX = 64 };
+enum { QUESTIONS_MAX = 64, ACK_POLL_MS = 5, ACK_WAIT_MS = 200 };
 
 struct question {
     uint64_t request, from_lsn;
     enum fo_op op;                      /* PUBLISH: the first answer of a known event */
     uint8_t wait;
+    unsigned settled;
     enum fo_encoding encoding;
     struct fo_wall since, until, now;
     uint8_t id[FO_ID_BYTES_MAX], tenant[FO_TENANT_BYTES_MAX];
@@ -30,6 +32,23 @@ struct fo_queries {
     bool is_stopping;
 };
 
+/* An ack that the loop has seen is durable, and so readable here, a few milliseconds later. */
+static enum fo_err
+make_first_answer(const struct fo_query_view *v, const struct question *u, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out)
+{
+    unsigned waited_ms = 0;
+
+    for (;;) {
+        unsigned settled_min = waited_ms < ACK_WAIT_MS ? u->settled : 0;
+        enum fo_err err = fo_first_answer_make(v, u->from_lsn, u->encoding, u->wait, settled_min, tenant, id, out);
+
+        if (err != FO_ERR_GAP)
+            return err;
+        usleep(ACK_POLL_MS * 1000);
+        waited_ms += ACK_POLL_MS;
+    }
+}
+
 static enum fo_err
 make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
 {
@@ -39,7 +58,7 @@ make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
     enum fo_err err;
 
     if (u->op == FO_OP_PUBLISH)
-        return fo_first_answer_make(&v, u->from_lsn, u->encoding, u->wait, tenant, id, out);
+        return make_first_answer(&v, u, tenant, id, out);
     err = u->op == FO_OP_REPORT ? fo_report_make(&v, u->since, u->until, &json) : fo_explain_make(&v, tenant, id, &json);
     if (err == FO_OK)
         err = fo_json_answer_encode(u->encoding, json, out);
@@ -161,9 +180,9 @@ fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *
 }
 
 enum fo_err
-fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, struct fo_wall now)
+fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, unsigned settled, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, struct fo_wall now)
 {
-    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .encoding = enc, .now = now };
+    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .settled = settled, .encoding = enc, .now = now };
 
     copy_names(&u, tenant, id);
     return queue(q, &u);
