@@ -30,8 +30,11 @@ ask_first(void *user, const struct fo_wait *t)
 {
     struct fo_broker *b = user;
     const struct fo_wait_event *e = &t->event[0];
+    unsigned settled = 0;
 
-    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, e->tenant, e->id,
+    for (unsigned p = 0; t->target != NULL && p + 1 < b->ctx.regions.count; p++)
+        settled += (e->targets >> (p + 1) & 1) && t->target[p].state != FO_DELIVERY_PENDING;
+    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, settled, e->tenant, e->id,
         fo_state_lsn_at(&b->state, e->accepted_at), b->ctx.wall) == FO_OK;
 }
 
@@ -305,12 +308,22 @@ take_input(struct fo_broker *b, struct fo_input *in)
     }
 }
 
+/* Replay keeps no more than retention_bytes, and never so much that the journal has no room to go on. */
+static uint64_t
+replay_bytes_max(const struct fo_config *c)
+{
+    uint64_t room = 3 * (uint64_t)c->journal.segment_bytes;
+    uint64_t most = c->journal.bytes_max > room ? c->journal.bytes_max - room : 0;
+
+    return c->journal.retention_bytes < most ? c->journal.retention_bytes : most;
+}
+
 /* Deletes what every link and the ledger have passed and replay need not keep any more. */
 static struct fo_instant
 trim(struct fo_broker *b)
 {
     const struct fo_config *c = b->ctx.config;
-    uint64_t end = b->store.stored_lsn, below, kept_from;
+    uint64_t end = b->store.stored_lsn, replay_bytes = replay_bytes_max(c), below, kept_from;
 
     if (fo_instant_is_before(b->ctx.now, b->trim_at))
         return b->trim_at;
@@ -319,8 +332,8 @@ trim(struct fo_broker *b)
     if (b->ledger_lsn < below)
         below = b->ledger_lsn;
     kept_from = fo_state_lsn_at(&b->state, (struct fo_wall){ b->ctx.wall.us - (int64_t)c->journal.retention_hours * 3600000000 });
-    if (end > c->journal.retention_bytes && end - c->journal.retention_bytes > kept_from)
-        kept_from = end - c->journal.retention_bytes;
+    if (end > replay_bytes && end - replay_bytes > kept_from)
+        kept_from = end - replay_bytes;
     if (kept_from < below)
         below = kept_from;
     if (below > b->trimmed_lsn) {
