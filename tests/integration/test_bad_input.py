@@ -72,7 +72,7 @@ MSGPACK_CASES = [
     ("events that claim more than they have", mp.pack({"events": mp.Raw(b"\xdd\xff\xff\xff\xff")}), {"truncated"}),
     ("the byte that means nothing", mp.pack({"type": "custom", "data": mp.Raw(b"\xc1")}), {"parse"}),
     ("nothing at all", b"", {"truncated", "parse"}),
-    ("heads without end", b"\x91" * 100000, {"too_deep"}),
+    ("heads without end", mp.pack({"type": "custom", "data": mp.Raw(b"\x91" * 100000)}), {"too_deep"}),
 ]
 
 

@@ -90,7 +90,7 @@ class Subscribe(ClusterTest):
 
 class Gone(unittest.TestCase):
     def test_a_position_that_is_gone_is_said_to_be(self):
-        extra = {"journal": {"segment_bytes": 2097152, "retention_bytes": 1, "retention_hours": 0}}
+        extra = {"journal": {"segment_bytes": 4194304, "retention_bytes": 1, "retention_hours": 0}}
         with running(regions=("us-east-1",), extra=extra) as cluster:
             broker = cluster.first
             broker.publish("custom", {}, id="first")

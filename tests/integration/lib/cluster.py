@@ -81,7 +81,7 @@ class Broker:
         self.config_path.write_text(yaml(self.config) + "\n")
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen([str(FANOUTD), "--config", str(self.config_path)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd=self.dir)
+                                            stdout=log, stderr=log, cwd=self.dir, env={**os.environ, **self.cluster.env})
         return self
 
     def start(self):
@@ -177,7 +177,7 @@ class Broker:
                 found.append(entry)
         return found
 
-    def log_tail(self, lines=40):
+    def log_tail(self, lines=12):
         return f"--- {self.region}: end of its log\n" + "\n".join(self.log_text().splitlines()[-lines:])
 
 
@@ -190,13 +190,13 @@ def ask(req, request, timeout=30.0):
 
 class Cluster:
     """Regions that know each other. Options: database (True: a private PostgreSQL), tls, extra (config merged into each
-    region's), per_region (config merged into one region's)."""
+    region's), per_region (config merged into one region's), env (of the brokers)."""
 
-    def __init__(self, regions=REGIONS, database=False, tls=False, extra=None, per_region=None, directory=None):
+    def __init__(self, regions=REGIONS, database=False, tls=False, extra=None, per_region=None, directory=None, env=None):
         self.dir = Path(directory or tempfile.mkdtemp(prefix="fanout-test-"))
         self.dir.mkdir(exist_ok=True)
         self.dir.chmod(0o755)                   # PostgreSQL may run as another user, below here
-        self.is_tls, self.brokers, self.postgres = tls, {}, None
+        self.is_tls, self.brokers, self.postgres, self.env = tls, {}, None, env or {}
         (self.dir / "keys").mkdir(exist_ok=True)
         for region in regions:
             run([FANOUT, "keys", "new", "--region", region, "--dir", self.dir / "keys"])
