@@ -32,7 +32,7 @@ static const struct fo_config_number numbers[] = {
     N("limits.batch_bytes_max", limits.batch_bytes_max, MIB(1), KIB(4), MIB(16)),
     N("limits.requests_max", limits.requests_max, 1024, 1, 65536),
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
-    N("limits.pending_bytes_max", limits.pending_bytes_max, 67108864, 1u << 20, 1ull << 36),
+    N("limits.pending_bytes_max", limits.pending_bytes_max, MIB(64), MIB(1), GIB(64)),
     N("limits.fetches_max", limits.fetches_max, 768, 1, 65536),
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 0, 1u << 26),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
@@ -41,7 +41,7 @@ static const struct fo_config_number numbers[] = {
     N("link.heartbeat_ms", link.heartbeat_ms, 1000, 10, 60000),
     N("link.retransmit_ms_min", link.retransmit_ms_min, 200, 10, 60000),
     N("link.low_share_percent", link.low_share_percent, 10, 0, 33),
-    N("journal.segment_bytes", journal.segment_bytes, MIB(64), MIB(1), GIB(2)),
+    N("journal.segment_bytes", journal.segment_bytes, MIB(64), MIB(1), GIB(1)),
     N("journal.bytes_max", journal.bytes_max, GIB(10), MIB(4), UINT64_C(1) << 50),
     N("journal.retention_hours", journal.retention_hours, 24, 0, 24 * 366),
     N("journal.retention_bytes", journal.retention_bytes, GIB(1), 0, UINT64_C(1) << 50),
@@ -111,8 +111,10 @@ check_sums(struct check *k)
         return REFUSE(k, "limits.batch_bytes_max", "must be at least limits.event_bytes_max (%u)", c->limits.event_bytes_max);
     if (c->link.window_bytes < c->limits.batch_bytes_max)
         return REFUSE(k, "link.window_bytes", "must be at least limits.batch_bytes_max (%u): no batch could be sent", c->limits.batch_bytes_max);
-    if (c->journal.segment_bytes < 2 * (uint64_t)c->limits.batch_bytes_max)
-        return REFUSE(k, "journal.segment_bytes", "must be at least twice limits.batch_bytes_max (%u)", c->limits.batch_bytes_max);
+    /* What the journal keeps free for a checkpoint and the longest records of one commit. */
+    if (c->journal.segment_bytes < 3 * ((uint64_t)c->limits.batch_bytes_max + c->limits.event_bytes_max) + KIB(256))
+        return REFUSE(k, "journal.segment_bytes", "must be at least 256 KiB and 3 times limits.batch_bytes_max (%u) and limits.event_bytes_max (%u) together",
+            c->limits.batch_bytes_max, c->limits.event_bytes_max);
     if (c->journal.bytes_max < 4 * (uint64_t)c->journal.segment_bytes)
         return REFUSE(k, "journal.bytes_max", "must be at least 4 times journal.segment_bytes (%u)", c->journal.segment_bytes);
     return FO_OK;

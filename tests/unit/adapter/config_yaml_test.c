@@ -190,6 +190,7 @@ test_types_of_values(void **state)
     refused(GOOD "journal:\n  bytes_max: 99999999999999999999999\n", "10:3: journal.bytes_max", "whole number");
     refused(GOOD "journal:\n  retention_hours: 10s\n", "10:3: journal.retention_hours", "not '10s'");
     refused(GOOD "journal:\n  bytes_max: 99999999GiB\n", "10:3: journal.bytes_max", "KiB, MiB and GiB are understood");
+    refused(GOOD "journal:\n  segment_bytes: 3MiB\n", "10:3: journal.segment_bytes", "3 times limits.batch_bytes_max");
     refused(GOOD "journal:\n  segment_bytes: 8GiB\n", "10:3: journal.segment_bytes", "whole number");
     refused(GOOD "journal:\n  bytes_max: -1\n", "10:3: journal.bytes_max", "whole number");
     refused(GOOD "limits: 5\n", "9:1: limits", "keys and values");
