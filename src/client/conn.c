@@ -172,12 +172,12 @@ tls_load(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     return FO_OK;
 }
 
-/* NNG wants certificate and key in one file; two files are read and joined. */
-static enum fo_err
-tls_load_own(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
+/* NNG wants certificate and key in one file; here they are read from two. */
+enum fo_err
+fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why)
 {
     char *text[2] = { NULL, NULL };
-    const char *path[2] = { o->tls_cert, o->tls_key != NULL ? o->tls_key : o->tls_cert };
+    const char *path[2] = { cert, key != NULL ? key : cert };
     enum fo_err err = FO_ERR_INVALID;
     int rv;
 
@@ -192,7 +192,7 @@ tls_load_own(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
             goto cleanup;
         }
     }
-    rv = nng_tls_config_own_cert(c->tls, text[0], text[1], NULL);
+    rv = nng_tls_config_own_cert(tls, text[0], text[1], NULL);
     if (rv != 0) {
         snprintf(ret_why, 256, "%.90s and %.90s: not a certificate with its key: %s", path[0], path[1], nng_strerror(rv));
         goto cleanup;
@@ -245,7 +245,7 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     if (has_tls)
         err = tls_load(c, o, ret_why);
     if (err == FO_OK && has_tls && o->tls_cert != NULL)
-        err = tls_load_own(c, o, ret_why);
+        err = fo_conn_tls_own(c->tls, o->tls_cert, o->tls_key, ret_why);
     return err;
 }
 

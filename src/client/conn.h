@@ -65,3 +65,5 @@ struct fo_server *fo_conn_best(struct fo_conn *c, int64_t now_ms);
 bool fo_conn_is_lost(struct fo_server *s, int64_t now_ms);
 /* It did not answer in time. The lock is not held. */
 void fo_conn_suspect(struct fo_server *s);
+/* Gives a TLS configuration its own certificate and key (PEM; key null: in the same file). ret_why: room for 256 bytes. */
+FO_MUST_CHECK enum fo_err fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     { "explain", "one event's whole story, proven", cmd_explain },
     { "report", "success rates and latencies per type and region", cmd_report },
     { "region", "regions, and the links between them", cmd_region },
+    { "doctor", "check configuration, keys, ports, database and peers", cmd_doctor },
     { "bench", "measure rate and latency, check for loss", cmd_bench },
     { "keys", "make, list, export and check region keys", cmd_keys },
     { "migrate", "bring the primary PostgreSQL to the schema needed", cmd_migrate },

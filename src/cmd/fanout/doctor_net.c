@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `fanout doctor`: addresses, peers and the database.
+ *
+ * Peers are not probed with bare connections, because those can end an NNG 1.5.2 listener: a running broker is asked for its
+ * links, and without one a PUB socket dials as the broker would. */
+#include <netdb.h>
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/supplemental/tls/tls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter/migrate_pg.h"
+#include "client/client.h"
+#include "cmd/fanout/doctor.h"
+#include "cmd/fanout/ledger.h"
+#include "cmd/fanout/table.h"
+
+enum { PROBE_MS = 1500 };
+
+/* Host and port of tcp://HOST:PORT and tls+tcp://HOST:PORT. */
+static bool
+split_tcp(const char *url, char host[256], char port[16])
+{
+    const char *at = strstr(url, "://"), *colon;
+
+    if (at == NULL || strstr(url, "tcp://") == NULL)
+        return false;
+    at += 3;
+    colon = strrchr(at, ':');
+    if (colon == NULL || (size_t)(colon - at) >= 256 || strlen(colon + 1) >= 16)
+        return false;
+    snprintf(host, 256, "%.*s", (int)(colon - at), at);
+    if (host[0] == '[')
+        snprintf(host, 256, "%.*s", (int)strcspn(at + 1, "]"), at + 1);
+    strcpy(port, colon + 1);
+    return true;
+}
+
+/* True when this process could listen there now; why gets the reason otherwise. */
+static bool
+can_bind(const char *url, char why[128])
+{
+    struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *list;
+    char host[256], port[16];
+    int one = 1, fd, rv;
+    bool is_free;
+
+    if (!split_tcp(url, host, port))
+        return true;
+    rv = getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list);
+    if (rv != 0) {
+        snprintf(why, 128, "%s", gai_strerror(rv));
+        return false;
+    }
+    fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    is_free = fd >= 0 && bind(fd, list->ai_addr, list->ai_addrlen) == 0;
+    if (!is_free)
+        snprintf(why, 128, "%m");
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(list);
+    return is_free;
+}
+
+/* As a client reaches it: an address that stands for every interface is reached on loopback. */
+static void
+reachable_url(const char *url, char *ret_url, size_t room)
+{
+    const char *at = strstr(url, "://");
+    size_t skip;
+
+    at = at != NULL ? at + 3 : url;
+    skip = strncmp(at, "0.0.0.0:", 8) == 0 ? 7 : at[0] == '*' ? 1 : 0;
+    if (skip > 0 || at[0] == ':')
+        snprintf(ret_url, room, "%.*s127.0.0.1%s", (int)(at - url), url, at + skip);
+    else
+        snprintf(ret_url, room, "%s", url);
+}
+
+/* The status of whatever broker answers at the door; null when none does. */
+static json_t *
+ask_door(struct doctor *d)
+{
+    struct cmd_common common = d->common;
+    char url[512], *text;
+    fanout_client *client;
+    json_t *status = NULL;
+
+    if (common.tls_ca == NULL) {
+        common.tls_ca = d->config->tls.ca;
+        common.tls_cert = d->config->tls.cert;
+        common.tls_key = d->config->tls.key;
+    }
+    reachable_url(d->config->listen.door, url, sizeof(url));
+    if (cmd_connect_to(&common, url, &client) != CMD_OK)
+        return NULL;
+    if (fo_client_call_json(client, "{\"op\":\"status\"}", PROBE_MS, &text) == FANOUT_OK) {
+        status = json_loads(text, 0, NULL);
+        free(text);
+    }
+    return status;                      /* the client is left: closing NNG can hang, and the program ends soon */
+}
+
+void
+doctor_check_addresses(struct doctor *d)
+{
+    const struct fo_config *c = d->config;
+    const struct { const char *name, *url; } end[] = { { "door", c->listen.door }, { "feed", c->listen.feed }, { "link", c->listen.link } };
+    json_t *status = ask_door(d);
+    const char *region = cmd_text(status, "region", "");
+    char why[128], up[24];
+
+    if (status != NULL && strcmp(region, c->region) == 0) {
+        d->status = status;
+        doctor_say(d, FINDING_OK, "broker", NULL, "answers at %s: version %s, up %s", c->listen.door, cmd_text(status, "version", "?"),
+            table_ms(cmd_number(status, "uptimeMs", 0), up));
+        return;
+    }
+    if (status != NULL) {
+        doctor_say(d, FINDING_FAIL, "broker", "give each broker a port of its own", "at %s the broker of %s answers, not of %s",
+            c->listen.door, region, c->region);
+        json_decref(status);
+        return;
+    }
+    doctor_say(d, FINDING_OK, "broker", NULL, "is not running");
+    for (unsigned i = 0; i < 3; i++) {
+        if (end[i].url == NULL)
+            continue;
+        if (can_bind(end[i].url, why))
+            doctor_say(d, FINDING_OK, "ports", NULL, "%s: %s is free", end[i].name, end[i].url);
+        else
+            doctor_say(d, FINDING_FAIL, "ports", "end the other program (`ss -ltnp` names it), or choose another address",
+                "%s: %s cannot be used: %s", end[i].name, end[i].url, why);
+    }
+}
+
+static nng_tls_config *
+link_tls(const struct fo_config *c)
+{
+    nng_tls_config *tls;
+    char why[256];
+
+    if (nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT) != 0)
+        return NULL;
+    (void)nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED);
+    if (c->tls.ca == NULL || c->tls.cert == NULL || nng_tls_config_ca_file(tls, c->tls.ca) != 0
+        || fo_conn_tls_own(tls, c->tls.cert, c->tls.key, why) != FO_OK) {
+        nng_tls_config_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
+/* Dials as the broker would. 0: connected. */
+static int
+dial_link(const struct fo_config *c, const char *url)
+{
+    nng_socket socket;
+    nng_dialer dialer;
+    nng_tls_config *tls = NULL;
+    int rv = nng_pub0_open(&socket);
+
+    if (rv != 0)
+        return rv;
+    rv = nng_dialer_create(&dialer, socket, url);
+    if (rv == 0 && strncmp(url, "tls+tcp:", 8) == 0) {
+        tls = link_tls(c);
+        rv = tls != NULL ? nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls) : NNG_EINVAL;
+    }
+    return rv == 0 ? nng_dialer_start(dialer, 0) : rv;      /* left open, as ask_door does */
+}
+
+static void
+check_link(struct doctor *d, const json_t *link)
+{
+    const char *region = cmd_text(link, "region", "?");
+    char rtt[24];
+
+    if (strcmp(cmd_text(link, "state", "down"), "up") == 0)
+        doctor_say(d, FINDING_OK, "peers", NULL, "%s: link up, round trip %s", region, table_ms(cmd_number(link, "rttMs", -1), rtt));
+    else
+        doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link, peers here and keys on both sides; events wait for it meanwhile",
+            "%s: link down (urgent %s, bulk %s)", region, cmd_text(link, "urgent", "?"), cmd_text(link, "bulk", "?"));
+}
+
+void
+doctor_check_peers(struct doctor *d)
+{
+    const struct fo_config *c = d->config;
+    const json_t *link;
+    size_t n;
+
+    if (d->status != NULL) {
+        json_array_foreach(json_object_get(d->status, "links"), n, link)
+            check_link(d, link);
+        return;
+    }
+    for (unsigned i = 0; i < c->peers_count; i++) {
+        int rv = dial_link(c, c->peers[i].link);
+        if (rv == 0)
+            doctor_say(d, FINDING_OK, "peers", NULL, "%s answers at %s", c->peers[i].region, c->peers[i].link);
+        else
+            doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link and peers here; events wait for it meanwhile",
+                "%s: %s: %s", c->peers[i].region, c->peers[i].link, nng_strerror(rv));
+    }
+}
+
+static void
+check_schema(struct doctor *d, struct ledger *ledger)
+{
+    static const char sql[] =
+        "SELECT to_regclass('realtime_fanout_log') IS NOT NULL AS has_log, to_regclass('fanout_ledger_cursor') IS NOT NULL AS has_cursor,"
+        " pg_is_in_recovery() AS is_replica, current_user::text AS role, rolsuper AS is_super,"
+        " CASE WHEN to_regclass('realtime_fanout_log') IS NULL THEN false"
+        " ELSE has_table_privilege('realtime_fanout_log', 'INSERT') END AS may_insert,"
+        " CASE WHEN to_regclass('fanout_migrations') IS NULL THEN false"
+        " ELSE has_table_privilege('fanout_migrations', 'SELECT') END AS may_see_migrations FROM pg_roles WHERE rolname = current_user";
+    const char *role;
+    const json_t *row;
+    json_t *rows, *versions;
+
+    if (ledger_query(ledger, sql, NULL, 0, &rows) != CMD_OK) {
+        doctor_say(d, FINDING_FAIL, "database", NULL, "%s", ledger_last_error(ledger));
+        return;
+    }
+    row = json_array_get(rows, 0);
+    role = cmd_text(row, "role", "?");
+    if (!json_is_true(json_object_get(row, "has_log")) || !json_is_true(json_object_get(row, "has_cursor")))
+        doctor_say(d, FINDING_FAIL, "database", "run `fanout migrate --conninfo ...` as the database's owner", "the schema is missing or too old");
+    else if (!json_is_true(json_object_get(row, "may_insert")))
+        doctor_say(d, FINDING_FAIL, "database", "connect as fanout_broker, or grant that role to this one", "role %s may not write to realtime_fanout_log", role);
+    else
+        doctor_say(d, FINDING_OK, "database", NULL, "schema present, role %s may write", role);
+    if (json_is_true(json_object_get(row, "is_replica")))
+        doctor_say(d, FINDING_WARN, "database", "name the primary, or several hosts with target_session_attrs=read-write", "this server is a read replica");
+    if (json_is_true(json_object_get(row, "is_super")))
+        doctor_say(d, FINDING_WARN, "database", "let the broker connect as fanout_broker", "role %s is a superuser; the broker needs far less", role);
+    if (json_is_true(json_object_get(row, "may_see_migrations"))
+        && ledger_query(ledger, "SELECT coalesce(max(version), 0) AS version FROM fanout_migrations", NULL, 0, &versions) == CMD_OK) {
+        double version = cmd_number(json_array_get(versions, 0), "version", 0);
+        if (version < fo_migrations_count)
+            doctor_say(d, FINDING_FAIL, "database", "run `fanout migrate`", "the schema is at version %.0f of %u", version, fo_migrations_count);
+        json_decref(versions);
+    }
+    json_decref(rows);
+}
+
+void
+doctor_check_database(struct doctor *d)
+{
+    const struct fo_config *c = d->config;
+    const json_t *status = json_object_get(d->status, "ledger");
+    struct ledger *ledger;
+    char why[256], bytes[24];
+
+    if (!c->ledger.is_enabled) {
+        doctor_say(d, FINDING_OK, "database", NULL, "the ledger is off; reports come from the brokers");
+        return;
+    }
+    if (ledger_try(c->ledger.conninfo, &ledger, why, sizeof(why)) != CMD_OK) {
+        doctor_say(d, FINDING_FAIL, "database", "start it or correct ledger.conninfo; rows are kept in the journal until then", "%s", why);
+        return;
+    }
+    check_schema(d, ledger);
+    ledger_close(ledger);
+    if (status != NULL)
+        doctor_say(d, cmd_text(status, "lastError", "")[0] != '\0' ? FINDING_WARN : FINDING_OK, "database", "see the broker's log",
+            "the broker's ledger is %s behind%s%s", table_bytes(cmd_number(status, "lagBytes", 0), bytes),
+            cmd_text(status, "lastError", "")[0] != '\0' ? ": " : "", cmd_text(status, "lastError", ""));
+}
