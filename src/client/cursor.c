@@ -139,7 +139,7 @@ fo_cursor_parse(const char *text, struct fo_cursor *ret_c, struct fo_marks *ret_
         return FO_ERR_PARSE;
     memcpy(ret_c->region, part.p, part.n);
     ret_c->place = take_part(&rest, '~');
-    if (parse_number(take_part(&rest, '~'), 10, &last_us) != FO_OK || last_us > INT64_MAX || ret_c->place.n == 0)
+    if (parse_number(take_part(&rest, '~'), 10, &last_us) != FO_OK || last_us > INT64_MAX)
         return FO_ERR_PARSE;
     ret_c->last_us = (int64_t)last_us;
     return parse_marks(rest, ret_m);

@@ -23,7 +23,7 @@ bool fo_marks_note(struct fo_marks *m, struct fo_slice region, struct fo_positio
 
 struct fo_cursor {
     char region[FO_REGION_BYTES_MAX + 1];   /* whose broker; empty: not known */
-    struct fo_slice place;                  /* the broker's cursor; borrowed */
+    struct fo_slice place;                  /* the broker's cursor; borrowed; empty: none yet, begin by last_us */
     int64_t last_us;                        /* 0: nothing seen yet */
 };
 /* Appends the text and a NUL. */

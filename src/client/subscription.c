@@ -335,10 +335,11 @@ fanout_subscription_cursor(fanout_subscription *subscription)
     const struct fo_buf *place = s->left > 0 ? &s->before : &s->after;
     struct fo_cursor c = { .last_us = s->last_us > 0 ? s->last_us : s->begin_us };
 
-    if (place->n == 0)
+    if (s->region[0] == '\0')
         return "";
     strcpy(c.region, s->region);
-    c.place = fo_slice_of(place->p, place->n - 1);
+    if (place->n > 0)                   /* in front of a first answer there is no place: the time and the marks must do */
+        c.place = fo_slice_of(place->p, place->n - 1);
     s->cursor.n = 0;
     return fo_cursor_format(&c, &s->marks, &s->cursor) == FO_OK ? (const char *)s->cursor.p : "";
 }
@@ -401,7 +402,7 @@ begin_at_cursor(struct fanout_subscription *s, const char *text)
         if (err == FO_OK)
             err = learn_region(s, server, c.region);
     }
-    if (err == FO_OK)
+    if (err == FO_OK && c.place.n > 0)
         err = place_set(&place_of(s, c.region)->cursor, c.place);
     s->last_us = c.last_us;
     s->has_begun = true;
