@@ -182,6 +182,7 @@ fo_journal_flush_main(void *arg)
 {
     struct fo_journal_writer *w = arg;
 
+    pthread_setname_np(pthread_self(), "journal-writer");
     for (;;) {
         struct fo_group *g;
         uint64_t durable;

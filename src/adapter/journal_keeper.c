@@ -197,6 +197,7 @@ fo_keeper_main(void *arg)
 {
     struct fo_segments *s = arg;
 
+    pthread_setname_np(pthread_self(), "journal-keeper");
     pthread_mutex_lock(&s->mu);
     while (!s->is_stopping) {
         if (has_trim_work(s))

@@ -337,6 +337,8 @@ recover_last(struct fo_segments *s, struct listing *l, bool may_be_lost, struct 
         return err;
     for (unsigned i = 0; i < sc->damage_count && i < FO_SCAN_DAMAGE_MAX; i++)
         fo_segments_damaged(s, seg.base, seg.base + sc->damage[i].at, sc->damage[i].bytes, "record");
+    if (sc->damage_count > FO_SCAN_DAMAGE_MAX)
+        fo_log(FO_LOG_ERROR, "journal_damaged_more", FO_I("base_lsn", seg.base), FO_I("places", sc->damage_count - FO_SCAN_DAMAGE_MAX));
     if (l->at[last].file_bytes < seg.end - seg.base)
         fo_log(FO_LOG_WARN, "journal_segment_shortened", FO_I("base_lsn", seg.base), FO_I("bytes", l->at[last].file_bytes),
             FO_I("expected_bytes", seg.end - seg.base));
