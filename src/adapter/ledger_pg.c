@@ -18,7 +18,7 @@ enum {
     WINDOW_BATCHES = 16384,
     GATHER_MS = 100,                    /* between transactions, so that rows come together and commits stay few */
     READ_MS = 10,                       /* between looks at the journal, likewise */
-    BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 5000,
+    BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 2000,
     CURSOR_ONLY_MS = 5000,              /* with no rows to write the cursor moves this often, or after this many bytes */
     CURSOR_ONLY_BYTES = 16 << 20,
     BREAK_WAIT_MS = 1000,
@@ -266,6 +266,8 @@ write_due(struct fo_ledger *l, bool *ret_more)
     err = fo_ledger_write(&l->writer, count, position);
     if (err == FO_ERR_BUSY) {
         fo_log(FO_LOG_INFO, "ledger_retry", FO_S("reason", l->pg.error));
+        sleep_until(l, now_ns + GATHER_MS * INT64_C(1000000), false);
+        *ret_more = true;
         return FO_OK;
     }
     if (err != FO_OK)

@@ -5,7 +5,7 @@
  * database (fanout_ledger_cursor) and moves in the transaction that writes the rows, so a row is there exactly once
  * whatever breaks in between. PostgreSQL may be away for as long as the journal has room.
  *
- *   down --connect, read cursor--> reading and writing --anything fails--> down, again after 0.1 to 5 s
+ *   down --connect, read cursor--> reading and writing --anything fails--> down, again after 0.1 to 2 s
  *
  * Rows are written in journal order. A batch waits for its acks for at most settle_wait_ms; what is open then is written as
  * pending, and a later ack settles the row. */

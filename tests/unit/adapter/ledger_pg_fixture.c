@@ -37,34 +37,51 @@ ignore_step(void *ctx, enum fo_migrate_step step, const struct fo_migration *m)
     (void)ctx, (void)step, (void)m;
 }
 
-void
-shop_open(struct shop *s, struct postgres *pg, const char *name, bool is_migrated)
+static void
+open_journal(struct shop *s)
 {
     struct fo_fault fault = { 0 };
     struct fo_journal_opened opened;
     struct fo_journal_config config;
 
-    memset(s, 0, sizeof *s);
-    s->pg = pg;
     s->settle_wait_ms = 60000;
     s->rows_max = 10000;
-    s->regions = (struct fo_region_names){ { "us-east-1", "us-west-2", "eu-west-1" }, 3 };
     for (int i = 0; i < FO_LANES; i++)
         s->next_seq[i] = 1;
-    postgres_make_database(pg, name, "postgres", s->owner);
-    if (is_migrated)
-        assert_int_equal(fo_migrate(s->owner, fo_migrations, fo_migrations_count, false, ignore_step, NULL, &fault), FO_OK);
-    snprintf(s->broker, sizeof s->broker, "%.*s user=fanout_broker", (int)(strstr(s->owner, " user=") - s->owner), s->owner);
     assert_int_equal(fo_keys_library_init(), FO_OK);
-    assert_int_equal(fo_key_pair_generate("us-east-1", &s->key), FO_OK);
+    assert_int_equal(fo_key_pair_generate(s->regions.name[0], &s->key), FO_OK);
     assert_int_equal(fo_inbox_create(65536, &s->inbox), FO_OK);
     snprintf(s->dir, sizeof s->dir, "/tmp/fanout-unit-ledger-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
-    config = (struct fo_journal_config){ .dir = s->dir, .region = "us-east-1", .segment_bytes = 16 << 20, .is_synced = false,
+    config = (struct fo_journal_config){ .dir = s->dir, .region = s->regions.name[0], .segment_bytes = 16 << 20, .is_synced = false,
         .stored = on_stored, .stored_ctx = s };
     if (fo_journal_file_open(&config, &s->journal, &opened, &fault) != FO_OK)
         fail_msg("%s: %s", fault.path, fault.text);
     s->epoch = fo_journal_file_epoch(s->journal);
+}
+
+void
+shop_open(struct shop *s, struct postgres *pg, const char *name, bool is_migrated)
+{
+    struct fo_fault fault = { 0 };
+
+    memset(s, 0, sizeof *s);
+    s->regions = (struct fo_region_names){ { "us-east-1", "us-west-2", "eu-west-1" }, 3 };
+    postgres_make_database(pg, name, "postgres", s->owner);
+    if (is_migrated)
+        assert_int_equal(fo_migrate(s->owner, fo_migrations, fo_migrations_count, false, ignore_step, NULL, &fault), FO_OK);
+    snprintf(s->broker, sizeof s->broker, "%.*s user=fanout_broker", (int)(strstr(s->owner, " user=") - s->owner), s->owner);
+    open_journal(s);
+}
+
+void
+shop_open_beside(struct shop *s, const struct shop *first)
+{
+    memset(s, 0, sizeof *s);
+    s->regions = (struct fo_region_names){ { "us-west-2", "us-east-1", "eu-west-1" }, 3 };
+    memcpy(s->owner, first->owner, sizeof s->owner);
+    memcpy(s->broker, first->broker, sizeof s->broker);
+    open_journal(s);
 }
 
 void
@@ -123,7 +140,7 @@ shop_batch(struct shop *s, enum fo_lane lane, fo_region_set targets, const struc
 {
     static uint8_t bytes[FO_BATCH_EVENTS_MAX][1024];
     struct fo_slice record[FO_BATCH_EVENTS_MAX];
-    struct fo_batch_header h = { .region = fo_slice_str("us-east-1"), .key_id = s->key.public_half.id, .epoch = s->epoch,
+    struct fo_batch_header h = { .region = fo_slice_str(s->regions.name[0]), .key_id = s->key.public_half.id, .epoch = s->epoch,
         .first_seq = s->next_seq[lane], .lane = lane, .count = count, .sealed_at = { accepted_us } };
     struct fo_buf frame;
 

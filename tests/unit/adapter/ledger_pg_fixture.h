@@ -13,7 +13,6 @@
 enum { WEST = 1, EU = 2, BOTH = 1 << WEST | 1 << EU };
 
 struct shop {
-    struct postgres *pg;
     char owner[256], broker[256];           /* conninfos of a database of its own */
     char dir[64];
     struct fo_region_names regions;
@@ -29,6 +28,8 @@ struct shop {
 struct event_text { const char *id; size_t id_n; const char *tenant, *type, *data; };   /* data: msgpack; null: one byte */
 
 void shop_open(struct shop *s, struct postgres *pg, const char *name, bool is_migrated);
+/* Another region's broker beside `first`, on the same database: us-west-2 is its region 0. */
+void shop_open_beside(struct shop *s, const struct shop *first);
 void shop_close(struct shop *s);
 void shop_start(struct shop *s);
 void shop_stop(struct shop *s);

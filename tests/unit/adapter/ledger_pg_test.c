@@ -275,6 +275,35 @@ test_repeated_event_id_is_kept_beside(void **state)
     shop_close(&s);
 }
 
+/* Two regions accept the same ids at the same time, in opposite orders, so that each waits for the other's transaction. */
+static void
+test_two_regions_with_the_same_ids(void **state)
+{
+    struct shop east, west;
+
+    (void)state;
+    shop_open(&east, &pg, "two_regions", true);
+    shop_open_beside(&west, &east);
+    for (int i = 0; i < 30; i++) {
+        char forth[8], back[8];
+
+        snprintf(forth, sizeof forth, "b%02d", i);
+        snprintf(back, sizeof back, "b%02d", 29 - i);
+        east.next_seq[0] = 1 + 100 * (uint64_t)i;
+        west.next_seq[0] = 1 + 100 * (uint64_t)(29 - i) ;
+        shop_many(&east, FO_LANE_HIGH, 1, forth, 100, wall_us());
+        shop_many(&west, FO_LANE_HIGH, 1, back, 100, wall_us());
+    }
+    shop_start(&east);
+    shop_start(&west);
+    shop_wait(&east, "SELECT (SELECT count(*) FROM realtime_fanout_log) + (SELECT count(*) FROM realtime_fanout_repeats)", 6000);
+    assert_int_equal(sql_long(east.owner, ROWS), 3000);
+    assert_int_equal(sql_long(east.owner, "SELECT count(*) FROM realtime_fanout_repeats r JOIN realtime_fanout_log l ON l.id = r.first_id"
+        " AND l.event_id = r.event_id AND l.source_region <> r.source_region"), 3000);
+    shop_close(&west);
+    shop_close(&east);
+}
+
 /* A record that is no event, and one that the database's own rules refuse: among many, they alone are set aside. */
 static void
 test_row_that_cannot_be_stored_is_set_aside(void **state)
@@ -380,6 +409,7 @@ main(void)
         cmocka_unit_test(test_server_away_at_start_and_under_load),
         cmocka_unit_test(test_unmigrated_and_read_only_are_down),
         cmocka_unit_test(test_repeated_event_id_is_kept_beside),
+        cmocka_unit_test(test_two_regions_with_the_same_ids),
         cmocka_unit_test(test_row_that_cannot_be_stored_is_set_aside),
         cmocka_unit_test(test_rows_are_recognised_without_cursor),
         cmocka_unit_test(test_progress_reaches_the_loop),
