@@ -107,8 +107,8 @@ serve(const struct fo_config *config)
     enum fo_err err = fo_node_open(&node, config, &fault);
 
     if (err != FO_OK) {
-        fo_log(FO_LOG_ERROR, "start_failed", FO_E(err), FO_S("where", fault.path), FO_S("expected", fault.text));
-        fprintf(stderr, "fanoutd: %s: %s: expected %s\n", fault.path, fo_err_text(err), fault.text);
+        fo_log(FO_LOG_ERROR, "start_failed", FO_E(err), FO_S("where", fault.path), FO_S("reason", fault.text));
+        fprintf(stderr, "fanoutd: %s: %s: %s\n", fault.path, fo_err_text(err), fault.text);
         return is_setting(err) ? EXIT_USAGE : EXIT_FAILURE;
     }
     if (pthread_create(&waiter, NULL, wait_for_signal, node.inbox) != 0)
