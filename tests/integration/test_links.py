@@ -61,7 +61,7 @@ class Recovery(ClusterTest):
         def is_heard():
             try:
                 with sp.Sub(self.cluster.first.feed, timeout=1) as sub:
-                    wait_until(lambda: self.cluster.first.status()["subscribers"] >= 1, "subscriber counted", 1)
+                    wait_until(lambda: self.cluster.first.status()["feedHasSubscribers"], "subscriber counted", 1)
                     self.cluster.first.publish()
                     return sub.receive(timeout=1)
             except (OSError, sp.Closed, AssertionError):

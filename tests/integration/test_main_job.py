@@ -33,7 +33,7 @@ class MainJob(ClusterTest):
     def test_1_order_status_with_stock_tools(self):
         listeners = [feed_listener(b, "order_status") for b in self.cluster.others()]
         for broker in self.cluster.others():
-            wait_until(lambda b=broker: b.status()["subscribers"] >= 1, f"{broker.region} has its feed's subscriber")
+            wait_until(lambda b=broker: b.status()["feedHasSubscribers"], f"{broker.region} has its feed's subscriber")
 
         done = run(["nngcat", "--req", "--dial", self.cluster.first.door, "--data", json.dumps(EVENT), "--raw"])
         answer = json.loads(done.stdout)

@@ -137,7 +137,7 @@ class InTheWay(unittest.TestCase):
             for wrong in (b"", b"fanout-secret-key v1 us-east-1 0000000000000000 AAAA\n", kept[:-20] + b"\n", other):
                 secret.write_bytes(wrong)
                 secret.chmod(0o600)
-                self.refuses(cluster.first, "keys.secret_key")
+                self.refuses(cluster.first, "us-east-1")
             secret.write_bytes(kept)
             public = cluster.dir / "keys/us-west-2.pub"
             kept_public = public.read_bytes()
