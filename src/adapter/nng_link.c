@@ -22,8 +22,8 @@ enum {
     LINK_SEND_MESSAGES = 1024,          /* well above any window */
     INLET_RECEIVE_MESSAGES = 8192,      /* the most that NNG allows */
     PUB_RECEIVE_BYTES_MAX = 1024,       /* nobody sends to a PUB socket; 0 would mean without limit */
-    RECONNECT_MS_MIN = 50,
-    RECONNECT_MS_MAX = 500,
+    RECONNECT_MS_MIN = 100,
+    RECONNECT_MS_MAX = 800,
 };
 
 static void
@@ -118,6 +118,8 @@ fo_nng_dialer_redial(struct fo_nng_dialer *d)
     rv = dial(d);
     if (rv != 0)
         fo_log(FO_LOG_WARN, "dialer_not_back", FO_S("url", d->url), FO_S("reason", nng_strerror(rv)));
+    else
+        fo_log(FO_LOG_DEBUG, "dialer_redialed", FO_S("url", d->url), FO_S("class", d->cls == FO_LINK_URGENT ? "urgent" : "bulk"));
     return rv == 0;
 }
 

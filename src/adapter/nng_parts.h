@@ -98,7 +98,7 @@ struct fo_nng_dialer {                  /* one connection to one peer */
     pthread_mutex_t mutex;              /* keeps LINK_UP and LINK_DOWN in order */
     struct fo_nng_pipes pipes;
     bool is_open;
-    struct fo_instant idle_since; struct fo_duration patience;  /* watchdog only */
+    struct fo_instant idle_since; unsigned redials;     /* watchdog only */
 };
 FO_MUST_CHECK enum fo_err fo_nng_dialer_open(struct fo_nng_dialer *d, const struct fo_nng_peer *peer, unsigned position,
     enum fo_link_class cls, const struct fo_nng_tls *tls, struct fo_inbox *inbox, struct fo_fault *ret_fault);

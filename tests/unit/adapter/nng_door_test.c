@@ -3,6 +3,9 @@
  * The door, with stock REQ sockets on the other side. */
 #include "nng_fixture.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { CLIENTS = 64 };
@@ -215,6 +218,49 @@ a_full_inbox_answers_busy_in_the_language_of_the_question(void **state)
     rig_close(&rig);
 }
 
+/* A REQ client by hand, which sends two requests and then never reads. */
+static int
+send_two_and_stall(int port)
+{
+    static const uint8_t greeting[8] = { 0, 'S', 'P', 0, 0, 0x30, 0, 0 };
+    static const uint8_t requests[] = { 0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 1, 'a', 0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 2, 'b' };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(send(fd, greeting, sizeof(greeting), 0), sizeof(greeting));
+    assert_int_equal(send(fd, requests, sizeof(requests), 0), sizeof(requests));
+    return fd;
+}
+
+static void
+flush_tells_when_replies_cannot_leave(void **state)
+{
+    struct rig rig;
+    struct fo_input first, second;
+    size_t n = 32 << 20;
+    uint8_t *large = test_calloc(1, n);
+    int fd;
+
+    (void)state;
+    rig_init(&rig);
+    rig_open(&rig);
+    fd = send_two_and_stall(rig_port(&rig, FO_NNG_DOOR));
+    first = rig_expect(&rig, FO_INPUT_REQUEST);
+    second = rig_expect(&rig, FO_INPUT_REQUEST);
+    assert_true(fo_nng_transport_flush(rig.transport, 50));
+    rig.transport->ops->door_reply(rig.transport, first.request, fo_slice_of(large, n));
+    rig.transport->ops->door_reply(rig.transport, second.request, fo_slice_of(large, n));
+    assert_false(fo_nng_transport_flush(rig.transport, 50));
+    close(fd);
+    assert_true(fo_nng_transport_flush(rig.transport, PATIENCE_MS));
+    rig.transport->ops->msg_free(rig.transport, &first.msg);
+    rig.transport->ops->msg_free(rig.transport, &second.msg);
+    test_free(large);
+    rig_close(&rig);
+}
+
 static void
 an_address_in_use_is_refused_with_advice(void **state)
 {
@@ -267,6 +313,7 @@ main(void)
         cmocka_unit_test(a_client_that_left_costs_nothing),
         cmocka_unit_test(an_oversize_request_costs_its_sender_the_connection_and_nobody_else),
         cmocka_unit_test(a_full_inbox_answers_busy_in_the_language_of_the_question),
+        cmocka_unit_test(flush_tells_when_replies_cannot_leave),
         cmocka_unit_test(an_address_in_use_is_refused_with_advice),
         cmocka_unit_test(a_bad_address_is_refused_with_its_key),
     };

@@ -153,6 +153,7 @@ a_killed_door_on_all_addresses_is_back(void **state)
 {
     (void)state;
     kill_the_door("tcp://0.0.0.0:0");
+    kill_the_door("tcp://[::]:0");
 }
 
 static void
