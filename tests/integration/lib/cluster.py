@@ -74,13 +74,14 @@ class Broker:
         self.config_path = self.dir / "fanoutd.yaml"
         self.log_path = self.dir / "log"
         self.process = None
+        self.prefix = []                        # of the command: to start it elsewhere, in a network namespace say
         self.door, self.feed, self.link = (config["listen"].get(k) for k in ("door", "feed", "link"))
 
     def spawn(self):
         """Starts the process and does not wait."""
         self.config_path.write_text(yaml(self.config) + "\n")
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen([str(FANOUTD), "--config", str(self.config_path)], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.prefix, str(FANOUTD), "--config", str(self.config_path)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, cwd=self.dir, env={**os.environ, **self.cluster.env})
         return self
 
