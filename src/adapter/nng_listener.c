@@ -26,7 +26,8 @@ listen_fault(const struct fo_nng_listener *l, const char *url, int rv, struct fo
     if (rv == NNG_EPERM)
         return fo_fault_set(ret_fault, FO_ERR_PERMISSION, l->key, "not allowed to listen on %s; ports below 1024 need privileges", url);
     if (rv == NNG_EADDRINVAL || rv == NNG_EINVAL || rv == NNG_ENOTSUP)
-        return fo_fault_set(ret_fault, FO_ERR_CONFIG, l->key, "cannot listen on %s: not an address of this machine, or not a valid URL", url);
+        return fo_fault_set(ret_fault, FO_ERR_CONFIG, l->key,
+            "cannot listen on %s: not an address of this machine, or not a valid URL", url);
     return fo_fault_set(ret_fault, fo_nng_err(rv), l->key, "cannot listen on %s: %s", url, nng_strerror(rv));
 }
 

@@ -30,7 +30,8 @@ FO_MUST_CHECK enum fo_err fo_nng_tls_read(const struct fo_nng_config *config, st
 void fo_nng_tls_fini(struct fo_nng_tls *tls);
 /* Mutual: either side shows its certificate, and the other's must come from ca. host: what the server's certificate must name. */
 FO_MUST_CHECK enum fo_err fo_nng_tls_server(const struct fo_nng_tls *tls, nng_tls_config **ret_config, struct fo_fault *ret_fault);
-FO_MUST_CHECK enum fo_err fo_nng_tls_client(const struct fo_nng_tls *tls, const char *host, nng_tls_config **ret_config, struct fo_fault *ret_fault);
+FO_MUST_CHECK enum fo_err fo_nng_tls_client(const struct fo_nng_tls *tls, const char *host, nng_tls_config **ret_config,
+    struct fo_fault *ret_fault);
 bool fo_nng_url_is_tls(const char *url);
 /* nng_tls_trial.c: do the files go together? */
 FO_MUST_CHECK enum fo_err fo_nng_tls_try(const struct fo_nng_config *config, const struct fo_nng_tls *tls, struct fo_fault *ret_fault);

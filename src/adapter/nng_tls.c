@@ -29,7 +29,8 @@ read_pem(const char *path, const char *key, const char *marker, bool is_secret, 
     size_t n;
 
     if (file == NULL)
-        return fo_fault_set(ret_fault, errno == EACCES ? FO_ERR_PERMISSION : FO_ERR_CONFIG, key, "cannot read %s: %s", path, strerror(errno));
+        return fo_fault_set(ret_fault, errno == EACCES ? FO_ERR_PERMISSION : FO_ERR_CONFIG, key, "cannot read %s: %s", path,
+            strerror(errno));
     if (is_secret && fstat(fileno(file), &st) == 0 && (st.st_mode & S_IRWXO) != 0) {
         err = fo_fault_set(ret_fault, FO_ERR_PERMISSION, key, "%s is open to everybody; run chmod 600 on it", path);
         goto cleanup;

@@ -30,7 +30,8 @@ struct fo_nng_stats {
 
 /* Opens, listens and starts to dial; peers need not be there. On error ret_fault.path is the config key: FO_ERR_LOCKED (address
  * in use), FO_ERR_CONFIG, FO_ERR_PERMISSION, FO_ERR_IO, FO_ERR_NO_MEMORY. Call after the last fork: NNG starts threads. */
-FO_MUST_CHECK enum fo_err fo_nng_transport_open(const struct fo_nng_config *config, struct fo_transport **ret_transport, struct fo_fault *ret_fault);
+FO_MUST_CHECK enum fo_err fo_nng_transport_open(const struct fo_nng_config *config, struct fo_transport **ret_transport,
+    struct fo_fault *ret_fault);
 /* Loop thread, after the last door_reply: waits until the replies have left, at most timeout_ms. False: some have not. A broker then
  * ends by _exit, because closing NNG 1.5.2 under traffic can hang for ever; the kernel closes the connections. */
 bool fo_nng_transport_flush(struct fo_transport *t, int timeout_ms);

@@ -38,13 +38,14 @@ make_certificates(void **state)
         const char *who = i == 0 ? "ours" : "strange";
         char line[400];
 
-        snprintf(line, sizeof(line), "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=%s -keyout %s-ca.key -out %s-ca.pem", who, who, who);
+        snprintf(line, sizeof(line), "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=%s -keyout %s-ca.key -out %s-ca.pem",
+            who, who, who);
         run(line);
         snprintf(line, sizeof(line), "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout %s.key -out %s.csr", who, who);
         run(line);
         run("printf 'subjectAltName=DNS:localhost' > san");
-        snprintf(line, sizeof(line), "openssl x509 -req -in %s.csr -CA %s-ca.pem -CAkey %s-ca.key -CAcreateserial -days 2 -extfile san -out %s.pem",
-            who, who, who, who);
+        snprintf(line, sizeof(line), "openssl x509 -req -in %s.csr -CA %s-ca.pem -CAkey %s-ca.key -CAcreateserial -days 2 -extfile san "
+            "-out %s.pem", who, who, who, who);
         run(line);
     }
     run("chmod 600 *.key && echo nonsense > nonsense && chmod 600 nonsense && cp ours.key open.key && chmod 644 open.key");
@@ -116,7 +117,8 @@ a_client_with_our_certificate_is_let_in(void **state)
     (void)state;
     use_tls(&rig);
     rig_open(&rig);
-    assert_int_equal(tls_dial(rig_url(&rig, FO_NNG_DOOR), in_dir("ours.pem"), in_dir("ours.key"), in_dir("ours-ca.pem"), "localhost", &req), 0);
+    assert_int_equal(tls_dial(rig_url(&rig, FO_NNG_DOOR), in_dir("ours.pem"), in_dir("ours.key"), in_dir("ours-ca.pem"), "localhost",
+        &req), 0);
     assert_int_equal(nng_send(req, "{}", 2, 0), 0);
     request = rig_expect(&rig, FO_INPUT_REQUEST);
     rig_reply(&rig, &request, "in");
