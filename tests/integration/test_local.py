@@ -24,7 +24,8 @@ class LocalRun:
                                         cwd=directory, env=dict(os.environ, FANOUT_BUILD=str(BUILD)), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines, self.ready = [], threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         if not self.ready.wait(120) or self.process.poll() is not None:
             self.process.kill()
             raise AssertionError("it did not get to run:\n" + "".join(self.lines))
@@ -44,6 +45,8 @@ class LocalRun:
         started = time.monotonic()
         self.process.send_signal(with_signal)
         status = self.process.wait(60)
+        self.reader.join(10)
+        self.process.stdout.close()
         return status, time.monotonic() - started
 
 
@@ -82,7 +85,7 @@ class Local(unittest.TestCase):
         for word in (event_id, "us-west-2", "eu-west-1"):
             self.assertIn(word, said)
         self.assertIn('"success":true', pasted(by_nngcat, self.dir))
-        self.assertIn(event_id, pasted(subscribe, self.dir, timeout=5))
+        self.assertIn('"order_id":123', pasted(subscribe, self.dir, timeout=5))
         said = pasted(report, self.dir)
         for word in ("order_status", "us-west-2", "eu-west-1"):
             self.assertIn(word, said)
@@ -94,7 +97,7 @@ class Local(unittest.TestCase):
 
         local = self.start()
         self.assertEqual([line for line in local.lines if "tcp://" in line and line.startswith("    ")], addresses)
-        self.assertIn(event_id, pasted(local.commands("subscribe")[0], self.dir, timeout=5))
+        self.assertIn('"order_id":123', pasted(local.commands("subscribe")[0], self.dir, timeout=5))
         self.assertIn(event_id, pasted(explain, self.dir))
         self.assertEqual(local.stop(signal.SIGTERM)[0], 0)
 
