@@ -8,7 +8,7 @@
 
 #include "adapter/config_yaml_parts.h"
 
-enum { PATH_SIZE = 256, DEPTH_MAX = 8 };
+enum { PATH_SIZE = 256, KEY_SHOWN_MAX = 72, DEPTH_MAX = 8 };
 
 struct walk {
     yaml_parser_t *parser;
@@ -19,28 +19,34 @@ struct walk {
 
 static enum fo_err walk_node(struct walk *w, const yaml_event_t *event, const char *path);
 
+/* What stands in a damaged file must not reach a terminal or a log as it is. */
+static void
+make_printable(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
 enum fo_err
 fo_config_fault_at(struct fo_fault *ret_fault, const char *file, unsigned line, unsigned column, const char *key, const char *fmt, ...)
 {
-    char place[64 + PATH_SIZE];
-    size_t room, used;
+    char place[32 + KEY_SHOWN_MAX];
+    size_t room;
     va_list args;
 
     ret_fault->err = FO_ERR_CONFIG;
-    snprintf(place, sizeof place, ":%u:%u%s%s", line, column, *key ? ": " : "", key);
+    snprintf(place, sizeof place, ":%u:%u%s%.*s", line, column, *key ? ": " : "", KEY_SHOWN_MAX, key);
+    make_printable(place);
     /* A long file name loses its front, never the position. */
-    room = strlen(place) < sizeof ret_fault->path ? sizeof ret_fault->path - 1 - strlen(place) : 0;
-    if (strlen(file) > room)
-        snprintf(ret_fault->path, sizeof ret_fault->path, "%s%s", room > 3 ? "..." : "",
-            room > 3 ? file + strlen(file) - (room - 3) : "");
-    else
-        snprintf(ret_fault->path, sizeof ret_fault->path, "%s", file);
-    used = strlen(ret_fault->path);
-    snprintf(ret_fault->path + used, sizeof ret_fault->path - used, "%.*s", (int)(sizeof ret_fault->path - 1 - used), place);
+    room = sizeof ret_fault->path - 1 - strlen(place);
+    snprintf(ret_fault->path, sizeof ret_fault->path, "%s%s%s", strlen(file) > room ? "..." : "",
+        strlen(file) > room ? file + strlen(file) - (room - 3) : file, place);
 
     va_start(args, fmt);
     vsnprintf(ret_fault->text, sizeof ret_fault->text, fmt, args);
     va_end(args);
+    make_printable(ret_fault->text);
     return FO_ERR_CONFIG;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "broker/config.h"
 
 static char dir[] = "/tmp/fanout-config-XXXXXX";
@@ -307,6 +308,49 @@ test_missing_file_and_long_name(void **state)
     fo_config_destroy(NULL);
 }
 
+/* Damaged in any way, a config is refused with its place, or still good; never anything else. */
+static void
+test_damaged_files(void **state)
+{
+    const char *deploy = getenv("FANOUT_DEPLOY_DIR");
+    static const char marks[] = "\0\t\n :-{}[]&*!|>'\"%@`#,?~0\xff\xc3\xef";
+    char path[512], text[16384], damaged[sizeof text];
+    struct fo_config *c;
+    struct fo_fault fault;
+    struct fo_rng rng;
+    FILE *f;
+    size_t n, refusals = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/us-east-1.yaml", deploy);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    fo_rng_init(&rng, 7);
+    for (int round = 0; round < 1500; round++) {
+        size_t kept = fo_rng_below(&rng, 8) == 0 ? fo_rng_below(&rng, n) : n;
+
+        memcpy(damaged, text, n);
+        for (uint64_t hits = fo_rng_below(&rng, 4); hits > 0; hits--)
+            damaged[fo_rng_below(&rng, n)] = fo_rng_below(&rng, 2) ? (char)fo_rng_next(&rng) : marks[fo_rng_below(&rng, sizeof marks)];
+        f = fopen(file, "w");
+        assert_non_null(f);
+        assert_int_equal(fwrite(damaged, 1, kept, f), kept);
+        fclose(f);
+        fault = (struct fo_fault){ 0 };
+        if (fo_config_load(file, &c, &fault) == FO_OK) {
+            fo_config_destroy(c);
+            continue;
+        }
+        refusals++;
+        assert_int_equal(fault.err, FO_ERR_CONFIG);
+        assert_memory_equal(fault.path, file, strlen(file));
+        assert_true(strlen(fault.text) > 0);
+    }
+    assert_true(refusals > 100);
+}
+
 static int
 make_dir(void **state)
 {
@@ -340,6 +384,7 @@ main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_missing_file_and_long_name),
+        cmocka_unit_test(test_damaged_files),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
