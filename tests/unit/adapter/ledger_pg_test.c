@@ -224,6 +224,31 @@ test_server_away_at_start_and_under_load(void **state)
     shop_close(&s);
 }
 
+/* The server hangs while the broker wants to leave: stop comes back, and the transaction that hung loses or doubles nothing. */
+static void
+test_stop_while_the_server_hangs(void **state)
+{
+    struct fo_ledger_status status;
+    struct shop s;
+    PGconn *holder;
+
+    (void)state;
+    shop_open(&s, &pg, "hangs", true);
+    holder = sql_open(s.owner);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE realtime_fanout_log IN ACCESS EXCLUSIVE MODE"));
+    shop_start(&s);
+    stream(&s, 10, NULL);
+    shop_wait(&s, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'fanout %' AND datname = 'hangs' AND wait_event_type = 'Lock'", 1);
+    fo_ledger_stop(s.ledger, 50);
+    shop_start(&s);
+    stream(&s, 10, NULL);
+    fo_ledger_status(s.ledger, &status);
+    assert_int_equal(status.rows_written, 0);
+    PQfinish(holder);
+    assert_each_once(&s);
+    shop_close(&s);
+}
+
 static void
 test_unmigrated_and_read_only_are_down(void **state)
 {
@@ -407,6 +432,7 @@ main(void)
         cmocka_unit_test(test_once_under_killed_connections),
         cmocka_unit_test(test_once_under_ledger_restarts),
         cmocka_unit_test(test_server_away_at_start_and_under_load),
+        cmocka_unit_test(test_stop_while_the_server_hangs),
         cmocka_unit_test(test_unmigrated_and_read_only_are_down),
         cmocka_unit_test(test_repeated_event_id_is_kept_beside),
         cmocka_unit_test(test_two_regions_with_the_same_ids),
