@@ -9,10 +9,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
+from lib import sp  # noqa: E402
 from lib.cluster import BUILD, REGIONS, Cluster, wait_until  # noqa: E402
 
 WANLINK = BUILD / "tests/wan/wanlink"
@@ -113,6 +116,30 @@ class Wan:
         remove_namespaces(os.getpid())
 
 
+class LinkWatch:
+    """Notes when a link that the fault hits is first reported down by the broker that holds it."""
+
+    def __init__(self, cluster, is_hit):
+        self.cluster, self.is_hit, self.down_at = cluster, is_hit, None
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while self.down_at is None and not self.stopping.wait(0.1):
+            for broker in self.cluster:
+                try:
+                    links = broker.ask({"op": "status"}, 2)["links"]
+                except (OSError, sp.Closed):
+                    continue
+                if any(link["state"] != "up" and self.is_hit(broker.region, link["region"]) for link in links):
+                    self.down_at = time.monotonic()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+
 class Lab:
     """Brokers on a WAN, for a with statement. extra: configuration merged into each region's."""
 
@@ -158,6 +185,9 @@ class Lab:
         finally:
             self.wan.close()
             self.cluster.remove()
+
+    def watch_links(self, is_hit):
+        return LinkWatch(self.cluster, is_hit)
 
     def backlog(self):
         """{(source, target): events of the source that the target has not acknowledged}."""
