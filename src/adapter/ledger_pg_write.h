@@ -6,7 +6,8 @@
  *
  *   COPY into the table --unique constraint--> COPY beside it, then merge --cannot be stored--> half as many batches, ...,
  *   one batch --cannot be stored--> row by row: what is still refused goes into realtime_fanout_quarantine
- */
+ *
+ * Merging is the exception because it costs: on two cores COPY into the table took 120,000 to 150,000 rows/s, with the merge 31,000. */
 #pragma once
 #include "adapter/ledger_pg.h"
 #include "adapter/ledger_pg_conn.h"
