@@ -164,11 +164,16 @@ def control_fields(**kw):
 
 def control_header(f, more=()):
     return pack([f["region"], f["key_id"], f["target"], f["session"], f["sent_at_us"], f["epoch_acked"], f["cum_seq"],
-                 [list(e) for e in f["exceptions"]], f["echo_at_us"], f["echo_delay_us"], f["settled_seq"], *more])
+                 [list(e) for e in f["exceptions"]], f["echo_at_us"], f["echo_delay_us"], f["settled_seq"],
+                 *([f["reach"]] if f.get("reach") else []), *more])
 
 
 def control(kind=2, key=WEST, more=(), body=b"", **kw):
     return frame(kind, control_header(control_fields(**kw), more), body, key)
+
+
+def relay(inner, key=WEST, region="us-west-2", target="us-east-1", sent_at_us=SEALED_AT + 901):
+    return frame(5, pack([region, key.id, target, sent_at_us]), inner, key)
 
 
 def shown(f):
@@ -225,7 +230,12 @@ def write_valid():
     valid_control("ack", 2)
     valid_control("ack-exceptions", 2, exceptions=[(0, 42, 1), (0, 44, 3), (1, 7, 2)])
     valid_control("ack-256-exceptions", 2, cum_seq=[1 << 62, 7, 0], exceptions=[(0, (1 << 62) - 256 + i, 1 + i % 3) for i in range(256)])
-    valid_control("ack-header-grown", 2, control(2, more=(7, None_)), canonical=False)
+    valid_control("ack-header-grown", 2, control(2, reach=["eu-west-1"], more=(7, None_)), canonical=False, reach=["eu-west-1"])
+    valid_control("ack-reach", 2, reach=["ap-southeast-1", "eu-west-1"])
+    valid_control("heartbeat-reach-16", 4, reach=["region-%02d" % i for i in range(16)])
+    inner = control(2)
+    save("valid", "frame-relay", "frame", relay(inner), {"frame": "relay", "canonical": True, "region": "us-west-2", "key_id": "%016x" % WEST.id,
+         "target": "us-east-1", "sent_at_us": SEALED_AT + 901, "inner": inner.hex()})
     valid_control("hello", 3, epoch_acked=[0, 0, 0], cum_seq=[0, 0, 0], settled_seq=[0, 0, 0], echo_at_us=0, echo_delay_us=0)
     valid_control("heartbeat", 4)
 
@@ -336,6 +346,15 @@ def write_invalid_controls():
 
 
 def write_invalid():
+    inner = control(2)
+    invalid("control-reach-17", control(reach=["region-%02d" % i for i in range(17)]), "protocol")
+    invalid("control-reach-not-array", control(more=(7,)), "protocol")
+    invalid("control-reach-upper-case", control(reach=["EU"]), "protocol")
+    invalid("relay-empty", relay(b""), "protocol")
+    invalid("relay-to-itself", relay(inner, target="us-west-2"), "protocol")
+    invalid("relay-sent-at-0", relay(inner, sent_at_us=0), "protocol")
+    invalid("relay-another-regions-key", relay(inner, region="eu-west-1"), "wrong_key")
+    invalid("relay-flipped-bit", flip(relay(inner), 50), "bad_signature")
     three = [record(i) for i in range(3)]
     good = batch(three)
     header_end = write_invalid_outside(three, good)

@@ -69,8 +69,13 @@ static const cyaml_schema_field_t limits_fields[] = {
 };
 static const cyaml_schema_field_t link_fields[] = {
     NUMBER("window_bytes", IN(link), window_bytes),
+    NUMBER("window_bytes_min", IN(link), window_bytes_min),
+    NUMBER("queue_delay_ms_max", IN(link), queue_delay_ms_max),
     NUMBER("window_batches", IN(link), window_batches),
     NUMBER("heartbeat_ms", IN(link), heartbeat_ms),
+    NUMBER("probes_missed_max", IN(link), probes_missed_max),
+    NUMBER("stable_ms_min", IN(link), stable_ms_min),
+    NUMBER("stable_ms_max", IN(link), stable_ms_max),
     NUMBER("retransmit_ms_min", IN(link), retransmit_ms_min),
     NUMBER("low_share_percent", IN(link), low_share_percent),
     CYAML_FIELD_END,

@@ -36,9 +36,14 @@ static const struct fo_config_number numbers[] = {
     N("limits.fetches_max", limits.fetches_max, 768, 1, 65536),
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 0, 1u << 26),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
-    N("link.window_bytes", link.window_bytes, MIB(1), KIB(4), GIB(1)),
+    N("link.window_bytes", link.window_bytes, MIB(4), KIB(4), GIB(1)),
+    N("link.window_bytes_min", link.window_bytes_min, KIB(64), KIB(4), GIB(1)),
+    N("link.queue_delay_ms_max", link.queue_delay_ms_max, 50, 1, 10000),
     N("link.window_batches", link.window_batches, 64, 1, 4096),
-    N("link.heartbeat_ms", link.heartbeat_ms, 1000, 10, 60000),
+    N("link.heartbeat_ms", link.heartbeat_ms, 750, 10, 60000),
+    N("link.probes_missed_max", link.probes_missed_max, 3, 1, 100),
+    N("link.stable_ms_min", link.stable_ms_min, 1000, 1, 3600000),
+    N("link.stable_ms_max", link.stable_ms_max, 30000, 1, 3600000),
     N("link.retransmit_ms_min", link.retransmit_ms_min, 200, 10, 60000),
     N("link.low_share_percent", link.low_share_percent, 10, 0, 33),
     N("journal.segment_bytes", journal.segment_bytes, MIB(64), MIB(1), GIB(1)),
@@ -109,6 +114,10 @@ check_sums(struct check *k)
         return REFUSE(k, "limits.request_bytes_max", "must be at least limits.event_bytes_max (%u)", c->limits.event_bytes_max);
     if (c->limits.batch_bytes_max < c->limits.event_bytes_max)
         return REFUSE(k, "limits.batch_bytes_max", "must be at least limits.event_bytes_max (%u)", c->limits.event_bytes_max);
+    if (c->link.window_bytes_min > c->link.window_bytes)
+        return REFUSE(k, "link.window_bytes_min", "must be at most link.window_bytes (%u)", c->link.window_bytes);
+    if (c->link.stable_ms_min > c->link.stable_ms_max)
+        return REFUSE(k, "link.stable_ms_min", "must be at most link.stable_ms_max (%u)", c->link.stable_ms_max);
     if (c->link.window_bytes < c->limits.batch_bytes_max)
         return REFUSE(k, "link.window_bytes", "must be at least limits.batch_bytes_max (%u): no batch could be sent", c->limits.batch_bytes_max);
     /* What the journal keeps free for a checkpoint and the longest records of one commit. */

@@ -2,6 +2,7 @@
 #include "broker/parts.h"
 
 #include "base/assert.h"
+#include "broker/paths.h"
 #include "broker/recover.h"
 #include "ports/log.h"
 
@@ -71,6 +72,17 @@ join_receive(struct fo_broker *b)
     b->receive.queue_bytes_max = b->ctx.config->limits.pending_bytes_max;
 }
 
+static void
+tell_health(void *user, unsigned peer, const struct fo_peer *p)
+{
+    struct fo_broker *b = user;
+    struct fo_broker_health h = { .region = fo_context_name(&b->ctx, peer), .state = fo_health_name(p->health.state), .is_healthy = fo_health_is_trusted(&p->health),
+        .rtt = p->link.rtt, .failures = p->health.failures, .at = b->ctx.wall };
+
+    if (b->ledger.health != NULL)
+        b->ledger.health(b->ledger.user, &h);
+}
+
 static enum fo_err
 recover(struct fo_broker *b, const struct fo_broker_setup *setup, struct fo_fault *ret_fault)
 {
@@ -87,6 +99,8 @@ recover(struct fo_broker *b, const struct fo_broker_setup *setup, struct fo_faul
     err = fo_forward_init(&b->forward, &b->ctx, &b->state, stats.first_lsn, stats.durable_lsn);
     if (err != FO_OK)
         return fo_fault_set(ret_fault, err, "link.window_batches", "a window that fits into memory");
+    b->forward.on_health = tell_health;
+    b->forward.on_health_user = b;
     join_parts(b, stats.durable_lsn);
     b->ledger_lsn = setup->config->ledger.is_enabled ? stats.first_lsn : UINT64_MAX;
     return FO_OK;
@@ -364,7 +378,7 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
     }
     if (b->is_draining && b->waits.durable_first == NULL)
         fo_waits_finish_acks(&b->waits);
-    next = fo_forward_tick(&b->forward, fo_receive_acks, &b->receive);
+    next = fo_paths_tick(&b->forward, fo_receive_acks, &b->receive);
     if (fo_forward_pump(&b->forward))
         next = now;
     next = earlier(next, fo_store_next_due(&b->store));

@@ -16,9 +16,18 @@
 struct fo_broker;
 struct json_t;
 
+struct fo_broker_health {               /* of the direct link to one peer, now */
+    const char *region, *state;
+    bool is_healthy;
+    struct fo_duration rtt;
+    uint32_t failures;                  /* probes missed in a row */
+    struct fo_wall at;
+};
+
 struct fo_broker_ledger {               /* what the broker asks of the ledger; any may be null */
     void *user;
     void (*poke)(void *user, uint64_t durable_lsn);             /* more is durable */
+    void (*health)(void *user, const struct fo_broker_health *h);   /* a link's state has changed; copies what it keeps */
     struct json_t *(*status)(void *user);                       /* new reference */
 };
 

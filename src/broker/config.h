@@ -34,9 +34,14 @@ struct fo_config {
         uint32_t schema_version_min;    /* 1: a lower schemaversion is dropped as incompatible on arrival */
     } limits;
     struct {
-        uint32_t window_bytes;          /* 1048576 in flight per link and lane */
+        uint32_t window_bytes;          /* 4194304: most in flight on one connection of a link */
+        uint32_t window_bytes_min;      /* 65536: where the window begins, and what it never shrinks below */
+        uint32_t queue_delay_ms_max;    /* 50: standing queue on the way that the window may build up */
         uint32_t window_batches;        /* 64 */
-        uint32_t heartbeat_ms;          /* 1000 */
+        uint32_t heartbeat_ms;          /* 750: between probes */
+        uint32_t probes_missed_max;     /* 3: in a row, then the link is down */
+        uint32_t stable_ms_min;         /* 1000: recovering before a link is trusted again; doubles with each flap */
+        uint32_t stable_ms_max;         /* 30000 */
         uint32_t retransmit_ms_min;     /* 200 */
         uint32_t low_share_percent;     /* 10: guaranteed to each lower lane while higher ones are busy */
     } link;

@@ -23,6 +23,7 @@ struct fo_counters {
     uint64_t refused_frames;        /* did not verify, or broke the protocol */
     uint64_t delivered_events;      /* settled as delivered, counted per target */
     uint64_t excepted_events;       /* settled as expired, incompatible or rejected, per target */
+    uint64_t relayed_frames;        /* carried for other regions */
     uint64_t acks_sent, acks_received;
     uint64_t commits;
     uint64_t fetched_events;        /* handed to subscribers by fetch */

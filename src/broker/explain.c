@@ -58,6 +58,8 @@ delivery_json(const struct fo_story *s, unsigned peer)
             json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", state_name(fo_ack_cursor_verdict(c, seq)), "ackedAt", at,
                 "latencyMs", (double)(c->record.arrived_at.us - s->event.acceptedtime.us) / 1000.0, "attempts", (int)c->span.attempts,
                 "ackFrame", fo_json_base64(c->record.frame));
+            if (json != NULL && c->record.via.n > 0)
+                json_object_set_new(json, "via", json_stringn((const char *)c->record.via.p, c->record.via.n));
         }
         fo_ack_cursor_close(c);
     }

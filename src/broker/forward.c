@@ -2,6 +2,7 @@
 #include "broker/forward.h"
 
 #include "ports/log.h"
+#include "wire/relay.h"
 
 #include <stdlib.h>
 
@@ -17,8 +18,11 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
     f->ctx = ctx;
     f->stored_lsn = stored_lsn;
     fo_buf_init(&f->frame);
-    f->limits = (struct fo_link_limits){ c->link.window_bytes, c->link.window_batches, c->link.low_share_percent,
-        fo_duration_ms(c->link.retransmit_ms_min), fo_duration_ms(RETRANSMIT_MS_MAX) };
+    fo_buf_init(&f->relay_frame);
+    f->limits = (struct fo_link_limits){ { c->link.window_bytes_min, c->link.window_bytes, fo_duration_ms(c->link.queue_delay_ms_max) },
+        c->link.window_batches, c->link.low_share_percent, fo_duration_ms(c->link.retransmit_ms_min), fo_duration_ms(RETRANSMIT_MS_MAX) };
+    f->health_limits = (struct fo_health_limits){ fo_duration_ms(c->link.heartbeat_ms), c->link.probes_missed_max,
+        fo_duration_ms(c->link.stable_ms_min), fo_duration_ms(c->link.stable_ms_max) };
     for (unsigned p = 1; p < ctx->regions.count; p++) {
         struct fo_peer *peer = &f->peer[p];
 
@@ -26,6 +30,7 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
         if (peer->slots == NULL)
             return FO_ERR_NO_MEMORY;
         fo_link_init(&peer->link, &f->limits, peer->slots);
+        fo_health_init(&peer->health, &f->health_limits, ctx->now);
         for (int i = 0; i < FO_LANES; i++) {
             uint64_t tail = state->tail_seq[p][i], acked = state->link[p][i].acked_seq, lsn = state->link[p][i].oldest_lsn;
 
@@ -55,6 +60,7 @@ fo_forward_fini(struct fo_forward *f)
         free(f->peer[p].slots);
     }
     fo_buf_fini(&f->frame);
+    fo_buf_fini(&f->relay_frame);
 }
 
 void
@@ -72,14 +78,31 @@ fo_forward_link_down(struct fo_forward *f, unsigned peer, enum fo_link_class cls
     fo_log(FO_LOG_WARN, "link_disconnected", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("class", cls == FO_LINK_URGENT ? "urgent" : "bulk"));
 }
 
-/* A send that fails is a frame lost on the way: the retransmission timer or the reconnect repairs both alike. */
 static void
-send_frame(struct fo_forward *f, unsigned peer, enum fo_link_class cls, struct fo_slice frame)
+send_direct(struct fo_forward *f, unsigned peer, enum fo_link_class cls, struct fo_slice frame)
 {
     enum fo_err err = f->ctx->transport->ops->link_send(f->ctx->transport, peer, cls, frame);
 
     if (err != FO_OK)
         fo_log(FO_LOG_DEBUG, "link_send_failed", FO_S("peer", fo_context_name(f->ctx, peer)), FO_E(err));
+}
+
+void
+fo_forward_send(struct fo_forward *f, unsigned peer, enum fo_link_class cls, struct fo_slice frame)
+{
+    struct fo_relay r = { .region = fo_slice_str(fo_context_name(f->ctx, 0)), .target = fo_slice_str(fo_context_name(f->ctx, peer)), .sent_at = f->ctx->wall };
+    unsigned via = f->peer[peer].via;
+
+    if (via == 0) {
+        send_direct(f, peer, cls, frame);
+        return;
+    }
+    f->relay_frame.n = 0;
+    if (fo_relay_seal(&r, frame, f->ctx->key, &f->relay_frame) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "relay_seal_failed", FO_S("peer", fo_context_name(f->ctx, peer)));
+        return;
+    }
+    send_direct(f, via, cls, fo_buf_slice(&f->relay_frame));
 }
 
 void
@@ -91,7 +114,7 @@ fo_forward_batch(struct fo_forward *f, const struct fo_batch *b)
         unsigned p = (unsigned)__builtin_ctzll(t);
 
         if (fo_link_offer(&f->peer[p].link, b->header.lane, &slot, f->ctx->now) == FO_OK)
-            send_frame(f, p, fo_lane_class(b->header.lane), b->frame);
+            fo_forward_send(f, p, fo_lane_class(b->header.lane), b->frame);
     }
 }
 
@@ -123,7 +146,7 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
     }
     slot = (struct fo_slot){ .lsn = rec->lsn, .first_seq = h.first_seq, .last_seq = h.first_seq + h.count - 1, .bytes = (uint32_t)rec->body.n };
     if (fo_link_read(l, lane, &slot, rec->next_lsn, f->ctx->now) == FO_OK)
-        send_frame(f, peer, fo_lane_class(lane), rec->body);
+        fo_forward_send(f, peer, fo_lane_class(lane), rec->body);
 }
 
 /* Reads one record for the lane. False: nothing more is to be read now. */
@@ -177,79 +200,6 @@ fo_forward_pump(struct fo_forward *f)
         has_more |= left == 0;
     }
     return has_more;
-}
-
-void
-fo_forward_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, fo_forward_acks_fn acks, void *user)
-{
-    struct fo_context *ctx = f->ctx;
-    struct fo_peer *p = &f->peer[peer];
-    struct fo_control c = { .region = fo_slice_str(fo_context_name(ctx, 0)), .key_id = ctx->key->public_half.id,
-        .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = ctx->wall };
-
-    acks(user, peer, &c);
-    for (int i = 0; i < FO_LANES; i++)
-        c.settled_seq[i] = p->link.lane[i].acked_seq;
-    if (p->heard_sent_at.us != 0) {
-        c.echo_at = p->heard_sent_at;
-        c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
-    }
-    f->frame.n = 0;
-    if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
-        fo_log(FO_LOG_ERROR, "control_seal_failed", FO_S("peer", fo_context_name(ctx, peer)));
-        return;
-    }
-    p->control_sent_at = ctx->now;
-    p->wants_ack = false;
-    ctx->counters.acks_sent += kind == FO_FRAME_ACK;
-    send_frame(f, peer, FO_LINK_URGENT, fo_buf_slice(&f->frame));
-}
-
-struct fo_instant
-fo_forward_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user)
-{
-    struct fo_duration beat = fo_duration_ms(f->ctx->config->link.heartbeat_ms);
-    struct fo_instant next = { INT64_MAX };
-
-    for (unsigned i = 1; i < f->ctx->regions.count; i++) {
-        struct fo_peer *p = &f->peer[i];
-        uint64_t retransmits = p->link.retransmits;
-        struct fo_instant due = fo_link_check_timeouts(&p->link, f->ctx->now), beat_at;
-
-        if (p->link.retransmits != retransmits)
-            fo_log(FO_LOG_INFO, "retransmit", FO_S("peer", fo_context_name(f->ctx, i)), FO_I("backlog", p->link.lane[FO_LANE_NORMAL].backlog_events));
-        if (fo_instant_is_before(due, next))
-            next = due;
-        if (!p->link.is_up[FO_LINK_URGENT])
-            continue;
-        beat_at = fo_instant_add(p->control_sent_at, beat);
-        if (p->control_sent_at.ns == 0)
-            fo_forward_control(f, i, FO_FRAME_HELLO, acks, user);
-        else if (p->wants_ack)
-            fo_forward_control(f, i, FO_FRAME_ACK, acks, user);
-        else if (!fo_instant_is_before(f->ctx->now, beat_at))
-            fo_forward_control(f, i, FO_FRAME_HEARTBEAT, acks, user);
-        beat_at = fo_instant_add(p->control_sent_at, beat);
-        if (fo_instant_is_before(beat_at, next))
-            next = beat_at;
-    }
-    return next;
-}
-
-void
-fo_forward_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c)
-{
-    struct fo_peer *p = &f->peer[peer];
-
-    if (c->sent_at.us <= p->heard_sent_at.us)
-        return;                         /* repeated or overtaken; its acks count, its clock does not */
-    if (p->session != 0 && p->session != c->session)
-        fo_link_peer_restarted(&p->link);
-    p->session = c->session;
-    p->heard_sent_at = c->sent_at;
-    p->heard_at = f->ctx->now;
-    if (c->echo_at.us != 0)
-        fo_link_measure_rtt(&p->link, (struct fo_duration){ (f->ctx->wall.us - c->echo_at.us - c->echo_delay_us) * 1000 });
 }
 
 uint64_t

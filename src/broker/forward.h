@@ -4,24 +4,35 @@
 #pragma once
 #include "broker/batch.h"
 #include "broker/state.h"
+#include "core/health.h"
 #include "core/link.h"
 
 struct fo_peer {
     struct fo_link link;
+    struct fo_health health;                        /* of the direct link */
+    unsigned via;                                   /* region that carries our frames to the peer; 0: the direct link does */
+    fo_region_set reaches;                          /* whom the peer says it reaches */
     struct fo_slot *slots;
     struct fo_journal_reader *reader[FO_LANES];     /* open only while the lane is behind */
     uint64_t session;                               /* the peer's process, 0 not heard yet */
-    struct fo_wall heard_sent_at;                   /* its clock, newest */
+    struct fo_wall newest_sent_at;                  /* its clock, by whatever way it came */
+    struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;
     bool wants_ack;                                 /* owed: something of theirs became durable, or came twice */
 };
 
+/* A peer's link has changed its state; also called now and then while it has not. */
+typedef void (*fo_forward_health_fn)(void *user, unsigned peer, const struct fo_peer *p);
+
 struct fo_forward {
     struct fo_context *ctx;
     struct fo_link_limits limits;
     struct fo_peer peer[FO_REGIONS_MAX];            /* by region index; [0] unused */
-    struct fo_buf frame;                            /* reused */
+    struct fo_health_limits health_limits;
+    fo_forward_health_fn on_health;                 /* may be null */
+    void *on_health_user;
+    struct fo_buf frame, relay_frame;               /* reused */
     uint64_t stored_lsn;                            /* never reads at or past it */
 };
 
@@ -36,10 +47,7 @@ void fo_forward_link_down(struct fo_forward *f, unsigned peer, enum fo_link_clas
 void fo_forward_batch(struct fo_forward *f, const struct fo_batch *b);
 /* Reads back and sends as far as windows allow. True: there is more to do in a next step. */
 bool fo_forward_pump(struct fo_forward *f);
-/* A control frame of the given kind to one peer; lost if the link is down, the next one repeats it. */
-void fo_forward_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, fo_forward_acks_fn acks, void *user);
-/* Owed acks, due heartbeats and retransmissions; returns when to call again at the latest. */
-struct fo_instant fo_forward_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user);
-/* Notes a verified control frame's sender: process, clock, round trip. */
-void fo_forward_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c);
+/* To the peer by the way that stands now, direct or relayed. A frame that cannot be sent is a frame lost on the way:
+ * the retransmission timer or the reconnect repairs both alike. */
+void fo_forward_send(struct fo_forward *f, unsigned peer, enum fo_link_class cls, struct fo_slice frame);
 uint64_t fo_forward_oldest_lsn(const struct fo_forward *f, uint64_t end_lsn);

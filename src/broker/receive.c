@@ -2,8 +2,10 @@
 #include "broker/receive.h"
 
 #include "base/assert.h"
+#include "broker/paths.h"
 #include "ports/log.h"
 #include "wire/fingerprint.h"
+#include "wire/relay.h"
 
 #include <stdio.h>
 
@@ -245,6 +247,8 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
     static struct fo_ack_record a;      /* loop thread only; too large for the stack's taste */
 
     a = (struct fo_ack_record){ .peer = fo_slice_str(fo_context_name(r->ctx, peer)), .arrived_at = r->ctx->wall, .frame = frame };
+    if (r->forward->peer[peer].via != 0)
+        a.via = fo_slice_str(fo_context_name(r->ctx, r->forward->peer[peer].via));
     for (int i = 0; i < FO_LANES; i++) {
         uint64_t cum = fo_epochs_clamp(r->epochs, i, c->epoch_acked[i], c->cum_seq[i]);
         struct fo_exception *x = &a.exception[a.exception_count];
@@ -269,7 +273,7 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
 }
 
 static void
-control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slice bytes)
+control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slice bytes, bool is_direct)
 {
     static struct fo_control c;
     int peer;
@@ -293,30 +297,70 @@ control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slic
     r->ctx->counters.acks_received += frame->kind == FO_FRAME_ACK;
     apply_acks(r, (unsigned)peer, &c, bytes);
     forget_settled(&r->source[peer], c.settled_seq);
-    fo_forward_heard(r->forward, (unsigned)peer, &c);
+    fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct);
     r->forward->peer[peer].wants_ack |= frame->kind == FO_FRAME_HELLO;
+}
+
+/* What its origin signed, by whatever way it came. A batch takes the message, which its frame points into. */
+static void
+origin_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slice bytes, struct fo_msg *take_msg, bool is_direct)
+{
+    struct fo_batch *b;
+
+    if (frame->kind != FO_FRAME_BATCH) {
+        control_frame(r, frame, bytes, is_direct);
+        return;
+    }
+    b = fo_batch_take(r->pool);
+    if (b == NULL)
+        return;                         /* dropped; its sender repeats it */
+    b->is_own = false;
+    b->msg = *take_msg;
+    b->frame = bytes;
+    *take_msg = (struct fo_msg){ 0 };
+    batch_frame(r, frame, &b);
+    if (b != NULL)
+        fo_batch_give_back(r->pool, r->ctx->transport, &b);
+}
+
+static enum fo_err
+relay_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_msg *take_msg)
+{
+    struct fo_relay relay;
+    struct fo_frame inner;
+    int target;
+    enum fo_err err = fo_relay_decode(frame, &relay);
+
+    if (err == FO_OK)
+        err = fo_context_region(r->ctx, relay.region) > 0 ? fo_relay_verify(frame, &relay, r->ctx->keys) : FO_ERR_UNKNOWN_REGION;
+    if (err == FO_OK)
+        err = fo_frame_split(frame->body, &inner);
+    if (err == FO_OK && inner.kind == FO_FRAME_RELAY)
+        err = FO_ERR_PROTO;             /* one carrier, never two */
+    if (err != FO_OK)
+        return err;
+    target = fo_context_region(r->ctx, relay.target);
+    if (target < 0)
+        return FO_ERR_UNKNOWN_REGION;
+    if (target > 0)
+        fo_paths_carry(r->forward, (unsigned)target, inner.kind == FO_FRAME_BATCH ? FO_LINK_BULK : FO_LINK_URGENT, take_msg->body);
+    else
+        origin_frame(r, &inner, frame->body, take_msg, false);
+    return FO_OK;
 }
 
 void
 fo_receive_frame(struct fo_receive *r, struct fo_msg *take_msg)
 {
     struct fo_frame frame;
-    struct fo_batch *b;
     enum fo_err err = fo_frame_split(take_msg->body, &frame);
 
-    if (err != FO_OK) {
-        refuse(r, err, "unknown", (struct fo_slice){ 0 });
-    } else if (frame.kind != FO_FRAME_BATCH) {
-        control_frame(r, &frame, take_msg->body);
-    } else if ((b = fo_batch_take(r->pool)) != NULL) {
-        b->is_own = false;
-        b->msg = *take_msg;
-        b->frame = take_msg->body;
-        *take_msg = (struct fo_msg){ 0 };
-        batch_frame(r, &frame, &b);
-        if (b != NULL)
-            fo_batch_give_back(r->pool, r->ctx->transport, &b);
-        return;
-    }
-    r->ctx->transport->ops->msg_free(r->ctx->transport, take_msg);
+    if (err == FO_OK && frame.kind == FO_FRAME_RELAY)
+        err = relay_frame(r, &frame, take_msg);
+    else if (err == FO_OK)
+        origin_frame(r, &frame, take_msg->body, take_msg, true);
+    if (err != FO_OK)
+        refuse(r, err, "frame", (struct fo_slice){ 0 });
+    if (take_msg->handle != NULL)
+        r->ctx->transport->ops->msg_free(r->ctx->transport, take_msg);
 }

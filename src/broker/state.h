@@ -32,6 +32,7 @@ struct fo_ack_record {                  /* body of an ACK record, see proto of t
     struct fo_ack_span span[FO_LANES * 2]; unsigned span_count;
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;
     struct fo_slice frame;
+    struct fo_slice via;                /* region that carried our batches; n 0: the direct link */
 };
 
 void fo_state_apply_own(struct fo_state *s, const struct fo_batch_header *h, fo_region_set targets, uint64_t lsn);
@@ -43,7 +44,7 @@ uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);
 /* Newest remembered LSN appended at or before t; 0: none. */
 uint64_t fo_state_lsn_at(const struct fo_state *s, struct fo_wall t);
 
-/* [peer, arrived_at_us, [[lane, epoch, from, to, attempts]...], [[lane, seq, verdict]...], frame] as msgpack. */
+/* [peer, arrived_at_us, [[lane, epoch, from, to, attempts]...], [[lane, seq, verdict]...], frame, via] as msgpack. */
 FO_MUST_CHECK enum fo_err fo_ack_record_encode(const struct fo_ack_record *a, struct fo_buf *out);
 FO_MUST_CHECK enum fo_err fo_ack_record_decode(struct fo_slice body, struct fo_ack_record *ret_a);
 

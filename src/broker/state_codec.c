@@ -24,7 +24,7 @@ fo_ack_record_encode(const struct fo_ack_record *a, struct fo_buf *out)
 
     TRY(fo_buf_reserve(out, ACK_BYTES_MAX + a->frame.n));
     w = fo_writer_of(out->p + out->n, out->cap - out->n);
-    fo_mp_write_array(&w, 5);
+    fo_mp_write_array(&w, 6);
     fo_mp_write_str(&w, a->peer);
     fo_mp_write_int(&w, a->arrived_at.us);
     fo_mp_write_array(&w, a->span_count);
@@ -44,6 +44,7 @@ fo_ack_record_encode(const struct fo_ack_record *a, struct fo_buf *out)
         fo_mp_write_uint(&w, a->exception[i].verdict);
     }
     fo_mp_write_bin(&w, a->frame);
+    fo_mp_write_str(&w, a->via);
     if (w.overflow)
         return FO_ERR_TOO_LARGE;
     out->n += w.n;
@@ -97,11 +98,12 @@ enum fo_err
 fo_ack_record_decode(struct fo_slice body, struct fo_ack_record *ret_a)
 {
     struct fo_reader r = fo_reader_of(body);
-    uint32_t n;
+    uint32_t elements, n;
 
     ret_a->span_count = ret_a->exception_count = 0;
-    TRY(fo_mp_read_array(&r, &n));
-    if (n < 5)
+    ret_a->via = (struct fo_slice){ 0 };
+    TRY(fo_mp_read_array(&r, &elements));
+    if (elements < 5)
         return FO_ERR_PROTO;
     TRY(fo_mp_read_str(&r, &ret_a->peer));
     TRY(fo_mp_read_int(&r, &ret_a->arrived_at.us));
@@ -115,7 +117,8 @@ fo_ack_record_decode(struct fo_slice body, struct fo_ack_record *ret_a)
         return FO_ERR_PROTO;
     for (; ret_a->exception_count < n; ret_a->exception_count++)
         TRY(read_exception(&r, &ret_a->exception[ret_a->exception_count]));
-    return fo_mp_read_bin(&r, &ret_a->frame);
+    TRY(fo_mp_read_bin(&r, &ret_a->frame));
+    return elements > 5 ? fo_mp_read_str(&r, &ret_a->via) : FO_OK;
 }
 
 static void

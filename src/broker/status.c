@@ -29,7 +29,10 @@ link_json(const struct fo_broker *b, unsigned peer)
 
     for (int i = 0; i < FO_LANES; i++)
         json_object_set_new(lanes, fo_lane_name(i), lane_json(p, i, b->ctx.now));
-    return json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:I,s:o}", "region", fo_context_name(&b->ctx, peer), "state", is_up && is_heard ? "up" : "down",
+    return json_pack("{s:s,s:s,s:b,s:i,s:i,s:s?,s:I,s:I,s:s,s:s,s:s,s:f,s:f,s:I,s:o}", "region", fo_context_name(&b->ctx, peer),
+        "health", fo_health_name(p->health.state), "hears", !fo_health_is_deaf(&p->health, b->ctx.now), "missed", (int)p->health.failures,
+        "flaps", (int)p->health.flaps, "via", p->via != 0 ? fo_context_name(&b->ctx, p->via) : NULL,
+        "windowBytesUrgent", (json_int_t)p->link.pace[FO_LINK_URGENT].window, "windowBytesBulk", (json_int_t)p->link.pace[FO_LINK_BULK].window, "state", is_up && is_heard ? "up" : "down",
         "urgent", p->link.is_up[FO_LINK_URGENT] ? "up" : "down", "bulk", p->link.is_up[FO_LINK_BULK] ? "up" : "down",
         "rttMs", (double)p->link.rtt.ns / 1e6, "lastHeardMs", (double)heard_ns / 1e6, "retransmits", (json_int_t)p->link.retransmits, "lanes", lanes);
 }
@@ -48,13 +51,13 @@ journal_json(const struct fo_broker *b)
 static json_t *
 counters_json(const struct fo_counters *c)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "acceptedEvents", (json_int_t)c->accepted_events,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "acceptedEvents", (json_int_t)c->accepted_events,
         "refusedEvents", (json_int_t)c->refused_events, "duplicateEvents", (json_int_t)c->duplicate_events, "ownBatches", (json_int_t)c->own_batches,
         "receivedEvents", (json_int_t)c->received_events, "receivedBatches", (json_int_t)c->received_batches,
         "duplicateBatches", (json_int_t)c->duplicate_batches, "gapBatches", (json_int_t)c->gap_batches, "refusedFrames", (json_int_t)c->refused_frames,
         "deliveredEvents", (json_int_t)c->delivered_events, "exceptedEvents", (json_int_t)c->excepted_events, "acksSent", (json_int_t)c->acks_sent,
         "acksReceived", (json_int_t)c->acks_received, "commits", (json_int_t)c->commits, "fetchedEvents", (json_int_t)c->fetched_events,
-        "feedEvents", (json_int_t)c->feed_events);
+        "feedEvents", (json_int_t)c->feed_events, "relayedFrames", (json_int_t)c->relayed_frames);
 }
 
 struct json_t *

@@ -13,6 +13,8 @@ void
 fo_link_init(struct fo_link *l, const struct fo_link_limits *limits, struct fo_slot *slots)
 {
     *l = (struct fo_link){ .limits = limits };
+    for (int i = 0; i < FO_LINK_CLASSES; i++)
+        fo_pace_init(&l->pace[i], &limits->pace);
     for (int i = 0; i < FO_LANES; i++)
         fo_window_init(&l->lane[i].window, slots + (size_t)i * limits->window_batches, limits->window_batches);
 }
@@ -77,6 +79,25 @@ fo_link_down(struct fo_link *l, enum fo_link_class cls)
     l->is_up[cls] = false;
 }
 
+static bool
+can_send(const struct fo_link *l, enum fo_lane lane)
+{
+    return l->is_relayed || (l->is_up[fo_lane_class(lane)] && !l->is_blocked);
+}
+
+void
+fo_link_reroute(struct fo_link *l, bool is_blocked, bool is_relayed)
+{
+    if (l->is_blocked == is_blocked && l->is_relayed == is_relayed)
+        return;
+    l->is_blocked = is_blocked;
+    l->is_relayed = is_relayed;
+    for (int i = 0; i < FO_LINK_CLASSES; i++)
+        fo_pace_restart(&l->pace[i]);
+    for (int i = 0; i < FO_LANES; i++)
+        rewind_lane(&l->lane[i]);
+}
+
 void
 fo_link_peer_restarted(struct fo_link *l)
 {
@@ -96,9 +117,9 @@ static bool
 has_room(const struct fo_link *l, enum fo_lane lane)
 {
     const struct fo_link_lane *n = &l->lane[lane];
-    uint64_t all = l->limits->window_bytes, share = all * l->limits->low_share_percent / 100, used;
+    uint64_t all = l->pace[fo_lane_class(lane)].window, share = all * l->limits->low_share_percent / 100, used;
 
-    if (!l->is_up[fo_lane_class(lane)] || n->window.count == n->window.cap)
+    if (!can_send(l, lane) || n->window.count == n->window.cap)
         return false;
     if (fo_window_is_empty(&n->window))
         return true;
@@ -195,6 +216,8 @@ fo_link_ack(struct fo_link *l, enum fo_lane lane, uint64_t cum_seq, struct fo_in
         return FO_ERR_PROTO;
     while (fo_window_settle(&n->window, cum_seq, &slot) == FO_OK) {
         settle_backlog(n, &slot);
+        if (slot.attempts == 1)
+            fo_pace_acked(&l->pace[fo_lane_class(lane)], slot.bytes, fo_instant_since(now, slot.sent_at), now);
         if (slot.attempts > s.attempts)
             s.attempts = slot.attempts;
     }
@@ -238,7 +261,7 @@ fo_link_check_timeouts(struct fo_link *l, struct fo_instant now)
         struct fo_link_lane *n = &l->lane[i];
         struct fo_instant due;
 
-        if (fo_window_is_empty(&n->window) || !l->is_up[fo_lane_class(i)])
+        if (fo_window_is_empty(&n->window) || !can_send(l, i))
             continue;
         due = fo_instant_add(n->progress_at, timeout_of(l, n));
         if (!fo_instant_is_before(now, due)) {

@@ -17,11 +17,13 @@
  * Pure: no I/O, no allocation, no clock. */
 #pragma once
 #include "base/names.h"
+#include "core/pace.h"
 #include "core/window.h"
 
 struct fo_link_limits {
-    uint32_t window_bytes, window_batches;  /* of each lane */
-    uint32_t low_share_percent;             /* of window_bytes: what the low lane may use while the normal lane has a backlog */
+    struct fo_pace_limits pace;             /* of each connection: high; normal and low together */
+    uint32_t window_batches;                /* of each lane */
+    uint32_t low_share_percent;             /* of the window: what the low lane may use while the normal lane has a backlog */
     struct fo_duration retransmit_min, retransmit_max;
 };
 
@@ -40,7 +42,10 @@ struct fo_link_lane {
 struct fo_link {
     const struct fo_link_limits *limits;
     struct fo_link_lane lane[FO_LANES];
-    bool is_up[FO_LINK_CLASSES];
+    struct fo_pace pace[FO_LINK_CLASSES];
+    bool is_up[FO_LINK_CLASSES];            /* the direct connection stands */
+    bool is_blocked;                        /* the breaker is open: nothing but probes goes out directly */
+    bool is_relayed;                        /* batches go by another region: the direct connection does not matter */
     struct fo_duration rtt;                 /* smoothed; 0: none yet */
     uint64_t retransmits;                   /* rewinds by timeout since start */
 };
@@ -55,6 +60,8 @@ void fo_link_init(struct fo_link *l, const struct fo_link_limits *limits, struct
 void fo_link_restore(struct fo_link *l, enum fo_lane lane, uint64_t tail_seq, uint64_t acked_seq, uint64_t read_lsn, uint64_t backlog_events);
 void fo_link_up(struct fo_link *l, enum fo_link_class cls);
 void fo_link_down(struct fo_link *l, enum fo_link_class cls);
+/* Another way from now on, direct or relayed, or none: what was on the old one counts as lost, and the window begins small. */
+void fo_link_reroute(struct fo_link *l, bool is_blocked, bool is_relayed);
 /* The peer's process is a new one: whatever was on the way to the old one is gone. */
 void fo_link_peer_restarted(struct fo_link *l);
 

@@ -5,7 +5,7 @@
 #include "wire/frame_parts.h"
 #include "wire/msgpack.h"
 
-enum { HEADER_ELEMENTS = 11 };
+enum { HEADER_ELEMENTS = 11 };          /* and a twelfth, the regions reached, when there are any */
 
 static bool
 exceptions_are_valid(const struct fo_control *c)
@@ -34,7 +34,7 @@ control_is_valid(const struct fo_control *c)
     for (unsigned lane = 0; lane < FO_LANES; lane++)
         if (c->epoch_acked[lane] == 0 && c->cum_seq[lane] != 0)
             return false;
-    return exceptions_are_valid(c);
+    return c->reach_count <= FO_REACHES_MAX && exceptions_are_valid(c);
 }
 
 static bool
@@ -54,7 +54,7 @@ lanes_write(const uint64_t v[FO_LANES], struct fo_writer *w)
 static void
 header_write(const struct fo_control *c, uint64_t key_id, struct fo_writer *w)
 {
-    fo_mp_write_array(w, HEADER_ELEMENTS);
+    fo_mp_write_array(w, HEADER_ELEMENTS + (c->reach_count > 0));
     fo_mp_write_str(w, c->region);
     fo_mp_write_uint(w, key_id);
     fo_mp_write_str(w, c->target);
@@ -72,6 +72,10 @@ header_write(const struct fo_control *c, uint64_t key_id, struct fo_writer *w)
     fo_mp_write_uint(w, (uint64_t)c->echo_at.us);
     fo_mp_write_uint(w, (uint64_t)c->echo_delay_us);
     lanes_write(c->settled_seq, w);
+    if (c->reach_count > 0)
+        fo_mp_write_array(w, c->reach_count);
+    for (unsigned i = 0; i < c->reach_count; i++)
+        fo_mp_write_str(w, c->reach[i]);
 }
 
 enum fo_err
@@ -111,6 +115,15 @@ exceptions_read(struct fo_reader *r, struct fo_control *c, enum fo_err *err)
     }
 }
 
+static void
+reaches_read(struct fo_reader *r, struct fo_control *c, enum fo_err *err)
+{
+    uint32_t count = fo_header_array(r, 0, FO_REACHES_MAX, err);
+
+    for (uint32_t i = 0; i < count && *err == FO_OK; i++)
+        c->reach[c->reach_count++] = fo_header_region(r, err);
+}
+
 enum fo_err
 fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c)
 {
@@ -129,7 +142,10 @@ fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c)
     ret_c->echo_at.us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     ret_c->echo_delay_us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     lanes_read(&r, ret_c->settled_seq, &err);
-    fo_header_end(&r, elements - HEADER_ELEMENTS, &err);
+    ret_c->reach_count = 0;
+    if (elements > HEADER_ELEMENTS)
+        reaches_read(&r, ret_c, &err);
+    fo_header_end(&r, elements - HEADER_ELEMENTS - (elements > HEADER_ELEMENTS), &err);
     if (err == FO_OK && !control_is_valid(ret_c))
         err = FO_ERR_PROTO;
     return err;

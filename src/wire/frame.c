@@ -31,7 +31,7 @@ fo_frame_split(struct fo_slice bytes, struct fo_frame *ret_frame)
         return FO_ERR_VERSION;
     if (fo_read_u8(&r, &kind) != FO_OK || fo_read_u32(&r, &header_bytes) != FO_OK || fo_read_u32(&r, &body_bytes) != FO_OK)
         return FO_ERR_TRUNCATED;
-    if (kind < FO_FRAME_BATCH || kind > FO_FRAME_HEARTBEAT)
+    if (kind < FO_FRAME_BATCH || kind > FO_FRAME_RELAY)
         return FO_ERR_PROTO;
     if (header_bytes > FO_HEADER_BYTES_MAX || body_bytes > FO_BODY_BYTES_MAX)
         return FO_ERR_TOO_LARGE;

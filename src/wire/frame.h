@@ -17,7 +17,7 @@
 #include "wire/keys.h"
 
 enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 64 << 20 };
-enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4 };
+enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4, FO_FRAME_RELAY = 5 };
 
 struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };
 /* Splits a frame; exact lengths. FO_ERR_TRUNCATED, FO_ERR_TRAILING, FO_ERR_PROTO (magic, kind), FO_ERR_VERSION, FO_ERR_TOO_LARGE (header or body over its limit). */
@@ -38,9 +38,10 @@ struct fo_batch_header {                    /* header: [region, keyid, epoch, la
 enum fo_verdict { FO_VERDICT_EXPIRED = 1, FO_VERDICT_INCOMPATIBLE = 2, FO_VERDICT_REJECTED = 3 };
 struct fo_exception { enum fo_lane lane; uint64_t seq; enum fo_verdict verdict; };
 #define FO_EXCEPTIONS_MAX 256
+#define FO_REACHES_MAX 16
 
 /* One struct for ack, hello and heartbeat: each carries the whole ack state, so that any of them repairs the others' loss.
- * header: [region, keyid, target, session, sent_at_us, [epoch_high, epoch_normal, epoch_low], [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us, [settled_high, settled_normal, settled_low]] */
+ * header: [region, keyid, target, session, sent_at_us, [epoch_high, epoch_normal, epoch_low], [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us, [settled_high, settled_normal, settled_low], [reached...]?] */
 struct fo_control {
     struct fo_slice region; uint64_t key_id;    /* who speaks */
     struct fo_slice target;                     /* to whom */
@@ -50,6 +51,7 @@ struct fo_control {
     uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */
     uint64_t settled_seq[FO_LANES];             /* how far the speaker knows of the target's acks for the speaker's own sequences: exceptions up to there need no repeating */
+    struct fo_slice reach[FO_REACHES_MAX]; unsigned reach_count;   /* regions that the speaker reaches directly, and would relay to */
     struct fo_wall echo_at; int64_t echo_delay_us;   /* newest sent_at seen from the target, and how long ago; 0: none */
 };
 

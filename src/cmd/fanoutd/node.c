@@ -39,6 +39,8 @@ is_urgent(struct fo_slice frame)
 
     if (fo_frame_split(frame, &f) != FO_OK)
         return false;
+    if (f.kind == FO_FRAME_RELAY)
+        return is_urgent(f.body);
     if (f.kind != FO_FRAME_BATCH)
         return true;
     return fo_batch_header_decode(&f, &h) == FO_OK && h.lane == FO_LANE_HIGH;
@@ -203,7 +205,7 @@ open_ledger(struct fo_node *n, struct fo_fault *ret_fault)
     err = fo_ledger_start(&l, &n->ledger);
     if (err != FO_OK)
         return fo_fault_set(ret_fault, err, "ledger", "a thread and memory for the ledger");
-    fo_broker_set_ledger(n->broker, (struct fo_broker_ledger){ n->ledger, poke_ledger, ledger_json });
+    fo_broker_set_ledger(n->broker, (struct fo_broker_ledger){ .user = n->ledger, .poke = poke_ledger, .status = ledger_json });
     return FO_OK;
 }
 

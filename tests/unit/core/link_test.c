@@ -17,7 +17,7 @@ struct fixture { struct fo_link link; struct fo_slot slots[FO_LANES * BATCHES]; 
 static void
 fixture_init(struct fixture *f)
 {
-    f->limits = (struct fo_link_limits){.window_bytes = 1000, .window_batches = BATCHES, .low_share_percent = 10,
+    f->limits = (struct fo_link_limits){.pace = {1000, 1000, fo_duration_ms(50)}, .window_batches = BATCHES, .low_share_percent = 10,
         .retransmit_min = fo_duration_ms(200), .retransmit_max = fo_duration_ms(5000)};
     fo_link_init(&f->link, &f->limits, f->slots);
     fo_link_up(&f->link, FO_LINK_URGENT);

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "vectors.h"
 #include "wire/frame.h"
+#include "wire/relay.h"
 
 static struct fo_key_ring ring;
 static struct fo_key_pair east, west;
@@ -37,7 +38,7 @@ teardown(void **state)
 }
 
 /* A frame as a receiver takes it, in the order that it does so. */
-struct taken { struct fo_frame frame; struct fo_batch_header batch; struct fo_control control; struct fo_slice record[FO_BATCH_EVENTS_MAX]; };
+struct taken { struct fo_frame frame; struct fo_batch_header batch; struct fo_control control; struct fo_relay relay; struct fo_slice record[FO_BATCH_EVENTS_MAX]; };
 
 static enum fo_err
 take(struct fo_slice bytes, struct taken *ret_t)
@@ -49,6 +50,10 @@ take(struct fo_slice bytes, struct taken *ret_t)
     if (ret_t->frame.kind == FO_FRAME_BATCH) {
         err = fo_batch_header_decode(&ret_t->frame, &ret_t->batch);
         return err != FO_OK ? err : fo_batch_verify(&ret_t->frame, &ret_t->batch, &ring, ret_t->record);
+    }
+    if (ret_t->frame.kind == FO_FRAME_RELAY) {
+        err = fo_relay_decode(&ret_t->frame, &ret_t->relay);
+        return err != FO_OK ? err : fo_relay_verify(&ret_t->frame, &ret_t->relay, &ring);
     }
     err = fo_control_decode(&ret_t->frame, &ret_t->control);
     return err != FO_OK ? err : fo_control_verify(&ret_t->frame, &ret_t->control, &ring);
@@ -145,6 +150,10 @@ check_control(const json_t *expect, struct taken *t, struct fo_slice bytes)
         assert_int_equal(c->exception[i].verdict, number_at(expect, "exceptions", i, 2));
     }
 
+    assert_int_equal(c->reach_count, json_array_size(json_object_get(expect, "reach")));
+    for (unsigned i = 0; i < c->reach_count; i++)
+        assert_true(fo_slice_is_equal(c->reach[i], fo_slice_str(json_string_value(json_array_get(json_object_get(expect, "reach"), i)))));
+
     fo_buf_init(&again);
     assert_int_equal(fo_control_seal(t->frame.kind, c, &west, &again), FO_OK);
     assert_int_equal(fo_slice_is_equal(fo_buf_slice(&again), bytes), json_is_true(json_object_get(expect, "canonical")));
@@ -152,9 +161,28 @@ check_control(const json_t *expect, struct taken *t, struct fo_slice bytes)
 }
 
 static void
+check_relay(const json_t *expect, struct taken *t, struct fo_slice bytes)
+{
+    size_t n;
+    uint8_t *inner = vector_bytes(json_object_get(expect, "inner"), &n);
+    struct fo_buf again;
+
+    assert_true(text_is(expect, "region", t->relay.region));
+    assert_true(key_id_is(expect, t->relay.key_id));
+    assert_true(text_is(expect, "target", t->relay.target));
+    assert_int_equal(t->relay.sent_at.us, number(expect, "sent_at_us"));
+    assert_true(fo_slice_is_equal(t->frame.body, fo_slice_of(inner, n)));
+    fo_buf_init(&again);
+    assert_int_equal(fo_relay_seal(&t->relay, t->frame.body, &west, &again), FO_OK);
+    assert_true(fo_slice_is_equal(fo_buf_slice(&again), bytes));
+    fo_buf_fini(&again);
+    free(inner);
+}
+
+static void
 check_valid(json_t *vector)
 {
-    static const char *const kinds[] = {NULL, "batch", "ack", "hello", "heartbeat"};
+    static const char *const kinds[] = {NULL, "batch", "ack", "hello", "heartbeat", "relay"};
     static struct taken t;
     const json_t *expect = json_object_get(vector, "expect");
     size_t n;
@@ -167,6 +195,8 @@ check_valid(json_t *vector)
     assert_true(text_is(expect, "frame", fo_slice_str(kinds[t.frame.kind])));
     if (t.frame.kind == FO_FRAME_BATCH)
         check_batch(expect, &t, fo_slice_of(bytes, n));
+    else if (t.frame.kind == FO_FRAME_RELAY)
+        check_relay(expect, &t, fo_slice_of(bytes, n));
     else
         check_control(expect, &t, fo_slice_of(bytes, n));
     free(bytes);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/paths.h"
+
+#include "ports/log.h"
+
+static unsigned
+fill_reaches(const struct fo_forward *f, unsigned peer, struct fo_slice *ret_names)
+{
+    unsigned n = 0;
+
+    for (unsigned p = 1; p < f->ctx->regions.count && n < FO_REACHES_MAX; p++)
+        if (p != peer && fo_health_is_trusted(&f->peer[p].health))
+            ret_names[n++] = fo_slice_str(fo_context_name(f->ctx, p));
+    return n;
+}
+
+void
+fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, fo_forward_acks_fn acks, void *user)
+{
+    static struct fo_control c;         /* loop thread only */
+    struct fo_context *ctx = f->ctx;
+    struct fo_peer *p = &f->peer[peer];
+
+    c = (struct fo_control){ .region = fo_slice_str(fo_context_name(ctx, 0)), .key_id = ctx->key->public_half.id,
+        .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = ctx->wall };
+    acks(user, peer, &c);
+    for (int i = 0; i < FO_LANES; i++)
+        c.settled_seq[i] = p->link.lane[i].acked_seq;
+    c.reach_count = fill_reaches(f, peer, c.reach);
+    if (p->heard_sent_at.us != 0) {
+        c.echo_at = p->heard_sent_at;
+        c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
+    }
+    f->frame.n = 0;
+    if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "control_seal_failed", FO_S("peer", fo_context_name(ctx, peer)));
+        return;
+    }
+    p->control_sent_at = ctx->now;
+    p->wants_ack = false;
+    ctx->counters.acks_sent += kind == FO_FRAME_ACK;
+    if (p->link.is_up[FO_LINK_URGENT])
+        (void)ctx->transport->ops->link_send(ctx->transport, peer, FO_LINK_URGENT, fo_buf_slice(&f->frame));
+    if (p->via != 0)
+        fo_forward_send(f, peer, FO_LINK_URGENT, fo_buf_slice(&f->frame));
+}
+
+static bool
+can_carry(const struct fo_forward *f, unsigned carrier, unsigned target)
+{
+    const struct fo_peer *c = &f->peer[carrier];
+
+    return carrier != target && fo_health_is_trusted(&c->health) && c->link.is_up[FO_LINK_URGENT] && (c->reaches >> target & 1);
+}
+
+/* The way to the peer from now on: 0 the direct link, else who carries. A working relay is kept until the direct link is trusted. */
+static unsigned
+choose_via(const struct fo_forward *f, unsigned peer)
+{
+    const struct fo_peer *p = &f->peer[peer];
+
+    if (fo_health_is_trusted(&p->health))
+        return 0;
+    if (p->via != 0 && can_carry(f, p->via, peer))
+        return p->via;
+    if (p->health.state != FO_HEALTH_DOWN)
+        return 0;
+    for (unsigned c = 1; c < f->ctx->regions.count; c++)
+        if (can_carry(f, c, peer))
+            return c;
+    return 0;
+}
+
+static void
+reroute(struct fo_forward *f, unsigned peer)
+{
+    struct fo_peer *p = &f->peer[peer];
+    unsigned via = choose_via(f, peer);
+
+    if (via != p->via) {
+        fo_log(FO_LOG_WARN, "path_changed", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("via", via ? fo_context_name(f->ctx, via) : "direct"));
+        p->via = via;
+        fo_link_peer_restarted(&p->link);   /* what was on the old way counts as lost */
+        p->wants_ack = true;
+    }
+    fo_link_reroute(&p->link, via == 0 && !fo_health_is_open(&p->health), via != 0);
+}
+
+static void
+check_health(struct fo_forward *f, unsigned peer)
+{
+    struct fo_peer *p = &f->peer[peer];
+    enum fo_health_state before = p->health.state;
+
+    if (!fo_health_check(&p->health, f->ctx->now))
+        return;
+    fo_log(p->health.state == FO_HEALTH_DOWN ? FO_LOG_WARN : FO_LOG_INFO, "link_health", FO_S("peer", fo_context_name(f->ctx, peer)),
+        FO_S("from", fo_health_name(before)), FO_S("to", fo_health_name(p->health.state)), FO_I("missed", p->health.failures), FO_I("flaps", p->health.flaps),
+        FO_S("hears", fo_health_is_deaf(&p->health, f->ctx->now) ? "no" : "yes"));
+    if (f->on_health != NULL)
+        f->on_health(f->on_health_user, peer, p);
+}
+
+static struct fo_instant
+send_due(struct fo_forward *f, unsigned peer, fo_forward_acks_fn acks, void *user)
+{
+    struct fo_duration beat = f->health_limits.probe_every;
+    struct fo_peer *p = &f->peer[peer];
+
+    if (!p->link.is_up[FO_LINK_URGENT] && p->via == 0)
+        return (struct fo_instant){ INT64_MAX };
+    if (p->control_sent_at.ns == 0)
+        fo_paths_control(f, peer, FO_FRAME_HELLO, acks, user);
+    else if (p->wants_ack)
+        fo_paths_control(f, peer, FO_FRAME_ACK, acks, user);
+    else if (!fo_instant_is_before(f->ctx->now, fo_instant_add(p->control_sent_at, beat)))
+        fo_paths_control(f, peer, FO_FRAME_HEARTBEAT, acks, user);
+    return fo_instant_add(p->control_sent_at, beat);
+}
+
+struct fo_instant
+fo_paths_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user)
+{
+    struct fo_instant next = fo_instant_add(f->ctx->now, f->health_limits.probe_every);
+
+    for (unsigned i = 1; i < f->ctx->regions.count; i++) {
+        struct fo_peer *p = &f->peer[i];
+        uint64_t retransmits = p->link.retransmits;
+        struct fo_instant due;
+
+        check_health(f, i);
+        reroute(f, i);
+        due = fo_link_check_timeouts(&p->link, f->ctx->now);
+        if (p->link.retransmits != retransmits)
+            fo_log(FO_LOG_INFO, "retransmit", FO_S("peer", fo_context_name(f->ctx, i)), FO_I("backlog", p->link.lane[FO_LANE_NORMAL].backlog_events));
+        if (fo_instant_is_before(due, next))
+            next = due;
+        due = send_due(f, i, acks, user);
+        if (fo_instant_is_before(due, next))
+            next = due;
+    }
+    return next;
+}
+
+static fo_region_set
+named(const struct fo_context *ctx, const struct fo_control *c)
+{
+    fo_region_set set = 0;
+
+    for (unsigned i = 0; i < c->reach_count; i++) {
+        int r = fo_context_region(ctx, c->reach[i]);
+
+        if (r > 0)
+            set |= 1ull << r;
+    }
+    return set;
+}
+
+void
+fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct)
+{
+    struct fo_context *ctx = f->ctx;
+    struct fo_peer *p = &f->peer[peer];
+    int64_t echo_age_us = ctx->wall.us - c->echo_at.us;
+
+    if (c->sent_at.us < p->newest_sent_at.us || (c->sent_at.us == p->newest_sent_at.us && !is_direct))
+        return;                         /* repeated or overtaken; its acks count, its clock does not */
+    if (p->session != 0 && p->session != c->session)
+        fo_link_peer_restarted(&p->link);
+    p->session = c->session;
+    p->newest_sent_at = c->sent_at;
+    p->reaches = named(ctx, c);
+    if (c->echo_at.us != 0 && echo_age_us >= 0)
+        fo_health_reached(&p->health, (struct fo_instant){ ctx->now.ns - echo_age_us * 1000 });
+    if (!is_direct || c->sent_at.us <= p->heard_sent_at.us)
+        return;
+    p->heard_sent_at = c->sent_at;
+    p->heard_at = ctx->now;
+    fo_health_heard(&p->health, ctx->now);
+    if (c->echo_at.us != 0)
+        fo_link_measure_rtt(&p->link, (struct fo_duration){ (echo_age_us - c->echo_delay_us) * 1000 });
+}
+
+void
+fo_paths_carry(struct fo_forward *f, unsigned target, enum fo_link_class cls, struct fo_slice frame)
+{
+    struct fo_peer *p = &f->peer[target];
+
+    if (!fo_health_is_trusted(&p->health))
+        return;                         /* its sender repeats it, and has heard by then that we reach the target no more */
+    f->ctx->counters.relayed_frames++;
+    (void)f->ctx->transport->ops->link_send(f->ctx->transport, target, cls, frame);
+}
