@@ -334,11 +334,11 @@ open_up_to(struct fo_conn *c, unsigned last)
     return err;
 }
 
-/* True when there is nothing better to wait for: it is not suspect, or all addresses have been tried. The lock is held. */
+/* True when there is nothing better to wait for: it is not suspect, or the others have had their time. The lock is held. */
 static bool
-is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t now_ms)
+is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t begun_ms, int64_t now_ms)
 {
-    return s->suspect_until_ms <= now_ms || c->server[c->count - 1].is_open;
+    return s->suspect_until_ms <= now_ms || now_ms - begun_ms >= STAGGER_MS * (int64_t)(c->count - 1);
 }
 
 enum fo_err
@@ -350,7 +350,7 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
     pthread_mutex_lock(&c->lock);
     for (;;) {
         struct fo_server *s = fo_conn_best(c, now);
-        if (s != NULL && (is_settled(c, s, now) || now >= until_ms)) {
+        if (s != NULL && (is_settled(c, s, begun, now) || now >= until_ms)) {
             *ret_server = s;
             break;
         }
@@ -368,8 +368,8 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
             if (err != FO_OK)
                 break;
         } else {
-            int64_t turn = begun + (int64_t)(last + 1) * STAGGER_MS;
-            (void)fo_conn_wait(c, last + 1 < c->count && turn < until_ms ? turn : until_ms);
+            int64_t turn = begun + (int64_t)(s != NULL ? last : last + 1) * STAGGER_MS;
+            (void)fo_conn_wait(c, turn > now && turn < until_ms ? turn : until_ms);
         }
         now = fo_conn_now_ms();
     }

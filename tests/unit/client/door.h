@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A door to test clients against: NNG REP on loopback, the real wire code, events kept in memory. It answers one request
+ * after the other, so its requests are in order. */
+#pragma once
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "wire/door.h"
+#include "wire/schema.h"
+
+enum { DOOR_EVENTS_MAX = 20000 };
+
+struct door_event { struct fo_slice record; char position[FO_POSITION_SIZE]; char region[FO_REGION_BYTES_MAX + 1]; struct fo_position pos; };
+
+struct door {
+    char region[FO_REGION_BYTES_MAX + 1];
+    char url[64];
+    int port;
+    nng_socket socket;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    struct fo_schema_set *schemas;
+    struct door_event *events;
+    unsigned count;
+    uint64_t seq[FO_LANES];
+    /* What a test may set, under lock or before requests come. */
+    bool is_silent;                 /* receives, never answers */
+    unsigned busy_left;             /* so many publishes are refused with `busy` as a whole */
+    bool is_never_fulfilled;        /* waits end without all deliveries */
+    unsigned gone_below;            /* cursors to events before this one are gone */
+    unsigned answer_events_max;     /* of a fetch; 0: what was asked for */
+    /* What a test may look at, under lock. */
+    unsigned requests, publishes, fetches, duplicates;
+};
+
+/* Listens on 127.0.0.1; port 0: any. Any failure aborts: this is a test. */
+void door_open(struct door *d, const char *region, int port);
+void door_close(struct door *d);
+/* As if a publisher had sent it to the region named, or it had come from there. */
+void door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, const char *key);
+unsigned door_publishes(struct door *d);
+/* The id of a stored event. Null: there is no such. */
+const char *door_id(struct door *d, unsigned index, char ret_id[FO_ID_BYTES_MAX + 1]);
+/* A TCP port on 127.0.0.1 where nobody listens. */
+int door_free_port(void);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The asynchronous publisher: every event is answered once, keys keep their order, retries repeat nothing, full is said. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <fanout/fanout.h>
+
+#include "door.h"
+
+struct tally { atomic_uint ok, refused, unreachable, busy, closed, other; char last_id[129], last_code[33]; };
+
+static void
+count(void *user, const struct fanout_result *result)
+{
+    struct tally *t = user;
+
+    snprintf(t->last_id, sizeof(t->last_id), "%s", result->event_id);
+    snprintf(t->last_code, sizeof(t->last_code), "%s", result->code);
+    switch (result->err) {
+    case FANOUT_OK: t->ok++; break;
+    case FANOUT_ERR_REFUSED: t->refused++; break;
+    case FANOUT_ERR_UNREACHABLE: t->unreachable++; break;
+    case FANOUT_ERR_BUSY: t->busy++; break;
+    case FANOUT_ERR_CLOSED: t->closed++; break;
+    default: t->other++;
+    }
+}
+
+static fanout_client *
+open_client(const char *url, int timeout_ms)
+{
+    struct fanout_options o;
+    fanout_client *client;
+
+    fanout_options_init(&o);
+    o.addresses = &url;
+    o.address_count = 1;
+    o.timeout_ms = timeout_ms;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    return client;
+}
+
+static int
+send_one(fanout_publisher *p, const char *type, const char *id, const char *key, struct tally *t)
+{
+    struct fanout_event e;
+
+    fanout_event_init(&e);
+    e.type = type;
+    e.id = id;
+    e.key = key;
+    return fanout_publisher_send(p, &e, count, t);
+}
+
+/* Event i of key k is called k-i: per key the numbers must stand ascending at the door. */
+static void
+check_order(struct door *door, unsigned keys, unsigned expected)
+{
+    char id[FO_ID_BYTES_MAX + 1];
+    unsigned next[16] = { 0 }, key, number;
+
+    assert_int_equal(door->count, expected);
+    for (unsigned i = 0; i < expected; i++) {
+        assert_int_equal(sscanf(door_id(door, i, id), "%u-%u", &key, &number), 2);
+        assert_true(key < keys);
+        assert_int_equal(number, next[key]);
+        next[key]++;
+    }
+}
+
+static void
+test_all_are_answered_and_keys_keep_their_order(void **state)
+{
+    enum { KEYS = 7, EACH = 500 };
+    struct fanout_publisher_options o;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+    char id[32], key[16];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    client = open_client(door.url, 5000);
+    fanout_publisher_options_init(&o);
+    o.is_blocking = 1;
+    o.events_max = 300;
+    o.request_events_max = 50;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    door.busy_left = 3;
+    for (unsigned i = 0; i < EACH; i++) {
+        for (unsigned k = 0; k < KEYS; k++) {
+            snprintf(id, sizeof(id), "%u-%u", k, i);
+            snprintf(key, sizeof(key), "key%u", k);
+            assert_int_equal(send_one(p, "custom", id, key, &tally), FANOUT_OK);
+        }
+    }
+    assert_int_equal(fanout_publisher_flush(p, 60000), FANOUT_OK);
+    assert_int_equal(tally.ok, KEYS * EACH);
+    check_order(&door, KEYS, KEYS * EACH);
+    assert_int_equal(door.busy_left, 0);
+    assert_true(door.publishes < KEYS * EACH);      /* many went together */
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
+static void
+test_a_refused_event_is_told_alone(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally good = { 0 }, bad = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    client = open_client(door.url, 5000);
+    for (int is_detailed = 0; is_detailed < 2; is_detailed++) {
+        fanout_publisher_options_init(&o);
+        o.channels = 1;
+        o.is_detailed = is_detailed;
+        assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(send_one(p, i == 4 ? "nonsense" : "custom", NULL, NULL, i == 4 ? &bad : &good), FANOUT_OK);
+        assert_int_equal(fanout_publisher_flush(p, 10000), FANOUT_OK);
+        fanout_publisher_close(p);
+    }
+    assert_int_equal(good.ok, 18);
+    assert_int_equal(bad.refused, 2);
+    assert_string_equal(bad.last_code, "unknown_type");
+    assert_int_equal(strlen(good.last_id), 36);
+    fanout_close(client);
+    door_close(&door);
+}
+
+static void
+test_full_is_said_and_nothing_is_lost_when_the_broker_comes(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+    char url[64];
+    int port = door_free_port();
+
+    (void)state;
+    snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
+    client = open_client(url, 5000);
+    fanout_publisher_options_init(&o);
+    o.events_max = 20;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(send_one(p, "custom", NULL, NULL, &tally), FANOUT_OK);
+    assert_int_equal(send_one(p, "custom", NULL, NULL, &tally), FANOUT_ERR_FULL);
+    assert_int_equal(fanout_publisher_flush(p, 50), FANOUT_ERR_TIMEOUT);
+    door_open(&door, "us-east-1", port);
+    assert_int_equal(fanout_publisher_flush(p, 30000), FANOUT_OK);
+    assert_int_equal(tally.ok, 20);
+    assert_int_equal(door.count, 20);
+    assert_int_equal(send_one(p, "custom", NULL, NULL, &tally), FANOUT_OK);
+    assert_int_equal(send_one(p, NULL, NULL, NULL, &tally), FANOUT_ERR_INVALID);
+    assert_int_equal(fanout_publisher_flush(p, 30000), FANOUT_OK);
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
+static void
+test_patience_has_an_end(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    char url[64];
+
+    (void)state;
+    snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", door_free_port());
+    client = open_client(url, 1000);
+    fanout_publisher_options_init(&o);
+    o.timeout_ms = 200;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    assert_int_equal(send_one(p, "custom", NULL, "k", &tally), FANOUT_OK);
+    assert_int_equal(fanout_publisher_flush(p, 20000), FANOUT_OK);
+    assert_int_equal(tally.unreachable, 1);
+    fanout_publisher_close(p);
+    fanout_close(client);
+}
+
+static void
+test_closing_answers_what_is_left(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    door.is_silent = true;
+    client = open_client(door.url, 30000);
+    fanout_publisher_options_init(&o);
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(send_one(p, "custom", NULL, NULL, &tally), FANOUT_OK);
+    fanout_publisher_close(p);
+    assert_int_equal(tally.closed, 100);
+    fanout_close(client);
+    door_close(&door);
+}
+
+struct chain { fanout_publisher *publisher; atomic_uint left; };
+
+static void
+send_again(void *user, const struct fanout_result *result)
+{
+    struct chain *chain = user;
+    struct fanout_event e;
+
+    assert_int_equal(result->err, FANOUT_OK);
+    if (chain->left == 0)
+        return;
+    chain->left--;
+    fanout_event_init(&e);
+    e.type = "custom";
+    assert_int_equal(fanout_publisher_send(chain->publisher, &e, send_again, chain), FANOUT_OK);
+}
+
+static void
+test_a_callback_may_send(void **state)
+{
+    struct chain chain = { .left = 50 };
+    struct fanout_event e;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    client = open_client(door.url, 5000);
+    assert_int_equal(fanout_publisher_open(client, NULL, &chain.publisher), FANOUT_OK);
+    fanout_event_init(&e);
+    e.type = "custom";
+    assert_int_equal(fanout_publisher_send(chain.publisher, &e, send_again, &chain), FANOUT_OK);
+    for (int i = 0; i < 100 && chain.left > 0; i++)
+        assert_int_equal(fanout_publisher_flush(chain.publisher, 10000), FANOUT_OK);
+    assert_int_equal(fanout_publisher_flush(chain.publisher, 10000), FANOUT_OK);
+    fanout_publisher_close(chain.publisher);
+    assert_int_equal(door.count, 51);
+    fanout_close(client);
+    door_close(&door);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_are_answered_and_keys_keep_their_order),
+        cmocka_unit_test(test_a_refused_event_is_told_alone),
+        cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
+        cmocka_unit_test(test_patience_has_an_end),
+        cmocka_unit_test(test_closing_answers_what_is_left),
+        cmocka_unit_test(test_a_callback_may_send),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
