@@ -92,7 +92,7 @@ check_health(struct fo_forward *f, unsigned peer)
     struct fo_peer *p = &f->peer[peer];
     enum fo_health_state before = p->health.state;
 
-    if (!fo_health_check(&p->health, f->ctx->now))
+    if (!fo_health_check(&p->health, f->ctx->now, p->link.rtt))
         return;
     fo_log(p->health.state == FO_HEALTH_DOWN ? FO_LOG_WARN : FO_LOG_INFO, "link_health", FO_S("peer", fo_context_name(f->ctx, peer)),
         FO_S("from", fo_health_name(before)), FO_S("to", fo_health_name(p->health.state)), FO_I("missed", p->health.failures), FO_I("flaps", p->health.flaps),

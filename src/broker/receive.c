@@ -298,7 +298,7 @@ control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slic
     apply_acks(r, (unsigned)peer, &c, bytes);
     forget_settled(&r->source[peer], c.settled_seq);
     fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct);
-    r->forward->peer[peer].wants_ack |= frame->kind == FO_FRAME_HELLO;
+    r->forward->peer[peer].wants_ack |= frame->kind != FO_FRAME_ACK;     /* probes are answered, answers are not */
 }
 
 /* What its origin signed, by whatever way it came. A batch takes the message, which its frame points into. */

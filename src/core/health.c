@@ -28,11 +28,11 @@ fo_health_reached(struct fo_health *h, struct fo_instant probe_sent_at)
         h->reached_at = probe_sent_at;
 }
 
-/* A confirmation may be as old as one probe and come back one probe later: that much is in order. */
+/* The newest confirmed probe is as old as a round trip and the time since the next one: that much is in order. */
 static uint32_t
-missed(const struct fo_health *h, struct fo_instant now)
+missed(const struct fo_health *h, struct fo_instant now, struct fo_duration rtt)
 {
-    int64_t probes = fo_instant_since(now, h->reached_at).ns / h->limits->probe_every.ns;
+    int64_t probes = (fo_instant_since(now, h->reached_at).ns - rtt.ns) / h->limits->probe_every.ns;
 
     return probes <= 1 ? 0 : (uint32_t)(probes - 1);
 }
@@ -83,11 +83,11 @@ next_state(const struct fo_health *h, struct fo_instant now)
 }
 
 bool
-fo_health_check(struct fo_health *h, struct fo_instant now)
+fo_health_check(struct fo_health *h, struct fo_instant now, struct fo_duration rtt)
 {
     enum fo_health_state next;
 
-    h->failures = missed(h, now);
+    h->failures = missed(h, now, rtt);
     if (h->state == FO_HEALTH_HEALTHY && h->flaps > 0 && fo_instant_since(now, h->changed_at).ns > 2 * h->limits->stable_max.ns)
         h->flaps = 0;
     next = next_state(h, now);

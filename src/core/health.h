@@ -43,8 +43,8 @@ struct fo_health {
 void fo_health_init(struct fo_health *h, const struct fo_health_limits *limits, struct fo_instant now);
 void fo_health_heard(struct fo_health *h, struct fo_instant now);
 void fo_health_reached(struct fo_health *h, struct fo_instant probe_sent_at);
-/* True: the state has changed. Call at least once per probe interval. */
-bool fo_health_check(struct fo_health *h, struct fo_instant now);
+/* True: the state has changed. Call at least once per probe interval. rtt: what an answer takes when all is well. */
+bool fo_health_check(struct fo_health *h, struct fo_instant now, struct fo_duration rtt);
 /* Data may be sent directly; half open and recovering let the window do the braking. */
 static inline bool fo_health_is_open(const struct fo_health *h) { return h->state != FO_HEALTH_DOWN; }
 /* Good enough to leave a working relay for it. */
