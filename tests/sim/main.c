@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim --seed S [--trace] | [--from S] --count N [--seconds T]: runs schedules; the first one that breaks a promise ends the
+ * run with its seed and its trace. Exit status: 0 all kept, 1 a failure, 2 usage. */
+#include "sim.h"
+
+#include "keys.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct options { uint64_t seed, count, seconds; bool has_seed, is_tracing, expects_failure, is_twice; enum bug bug; };
+static volatile sig_atomic_t has_world;
+static struct sim world;
+
+static double
+seconds_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A crash of the code under test names its seed too. */
+static void
+on_signal(int sig)
+{
+    char text[80];
+    int n = snprintf(text, sizeof text, "seed %" PRIu64 ": signal %d\n", has_world ? world.seed : 0, sig);
+
+    (void)!write(STDOUT_FILENO, text, (size_t)n);
+    _exit(1);
+}
+
+static int
+usage(const char *name)
+{
+    fprintf(stderr, "usage: %s --seed S [--trace] [--twice]\n       %s [--from S] --count N [--seconds T]\n"
+        "options: --real-signatures, --bug early-stored|torn-stored, --expect-failure\n", name, name);
+    return 2;
+}
+
+static bool
+parse(int argc, char **argv, struct options *o)
+{
+    static const struct option options[] = { { "seed", 1, NULL, 's' }, { "from", 1, NULL, 'f' }, { "count", 1, NULL, 'c' }, { "seconds", 1, NULL, 't' },
+        { "trace", 0, NULL, 'v' }, { "twice", 0, NULL, '2' }, { "bug", 1, NULL, 'b' }, { "expect-failure", 0, NULL, 'e' }, { "real-signatures", 0, NULL, 'r' }, { 0 } };
+    int c;
+
+    *o = (struct options){ .seed = 1, .count = 1 };
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 's': o->has_seed = true; o->seed = strtoull(optarg, NULL, 0); break;
+        case 'f': o->seed = strtoull(optarg, NULL, 0); break;
+        case 'c': o->count = strtoull(optarg, NULL, 0); break;
+        case 't': o->seconds = strtoull(optarg, NULL, 0); break;
+        case 'v': o->is_tracing = true; break;
+        case '2': o->is_twice = true; break;
+        case 'e': o->expects_failure = true; break;
+        case 'r': keys_are_real = true; break;
+        case 'b': o->bug = strcmp(optarg, "early-stored") == 0 ? BUG_EARLY_STORED : BUG_TORN_STORED; break;
+        default: return false;
+        }
+    }
+    return optind == argc;
+}
+
+/* False: the schedule failed, and that has been told. */
+static bool
+run_one(const struct options *o, uint64_t seed)
+{
+    has_world = 1;
+    sim_run(&world, seed, o->bug, o->is_tracing);
+    if (world.failure[0] == '\0')
+        return true;
+    printf("seed %" PRIu64 ": %s\n", seed, world.failure);
+    if (!o->is_tracing && !o->expects_failure)
+        printf("repeat it with --seed %" PRIu64 " --trace\n", seed);
+    return false;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options o;
+    double begin = seconds_now();
+    uint64_t done = 0, events = 0, steps = 0, hash;
+    bool is_good = true;
+
+    if (!parse(argc, argv, &o))
+        return usage(argv[0]);
+    signal(SIGSEGV, on_signal);
+    signal(SIGABRT, on_signal);
+    keys_init();
+    while (is_good && done < (o.has_seed ? 1 : o.count) && (o.seconds == 0 || seconds_now() - begin < (double)o.seconds)) {
+        is_good = run_one(&o, o.seed + done);
+        hash = world.hash;
+        if (o.is_twice && is_good) {
+            is_good = run_one(&o, o.seed + done) && world.hash == hash;
+            if (world.hash != hash)
+                printf("seed %" PRIu64 " makes two different traces\n", o.seed + done);
+        }
+        done++;
+        events += world.truth.durable_own;
+        steps += world.steps;
+    }
+    printf("%" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " steps, %.1f schedules/s, last trace hash %016" PRIx64 "\n", done, events, steps,
+        (double)done / (seconds_now() - begin), world.hash);
+    keys_fini();
+    return is_good == !o.expects_failure ? 0 : 1;
+}
