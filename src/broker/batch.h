@@ -19,7 +19,7 @@ struct fo_batch {
     struct fo_buf sealed;                       /* own: the frame */
     struct fo_msg msg;                          /* received: the frame */
     struct fo_slice frame;
-    struct fo_wall at;                          /* when it was handed to the journal */
+    struct fo_wall at;                          /* own: when it was handed to the journal; received: when it arrived */
     uint64_t lsn;
 };
 

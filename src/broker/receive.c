@@ -101,6 +101,7 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
         return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
     forget_rewound(s, lane, epoch, prev_seq);
+    b->at = r->ctx->wall;
     n = judge_records(r, b, x);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
         return FO_ERR_NO_MEMORY;

@@ -137,18 +137,21 @@ append_item(struct fo_store *s, struct fo_store_item *it)
     struct fo_batch *b = it->batch;
     struct fo_slice body = b != NULL ? b->frame : fo_buf_slice(&it->body);
     enum fo_record_type type = FO_RECORD_ACK;
+    struct fo_wall at = s->ctx->wall;
     enum fo_err err;
 
+    if (b != NULL && !b->is_own)
+        at = b->at;                     /* of its arrival: it was judged by that time, and is so again when it is read back */
     if (it->is_checkpoint)
         type = FO_RECORD_CHECKPOINT;
     else if (b != NULL)
         type = b->is_own ? FO_RECORD_OWN : FO_RECORD_RECEIVED;
-    err = j->ops->append(j, type, b != NULL ? b->header.lane : 0, b != NULL ? b->count : 0, s->ctx->wall, &body, 1, &it->lsn);
+    err = j->ops->append(j, type, b != NULL ? b->header.lane : 0, b != NULL ? b->count : 0, at, &body, 1, &it->lsn);
     if (err != FO_OK)
         return err;
     if (b != NULL) {
         b->lsn = it->lsn;
-        b->at = s->ctx->wall;
+        b->at = at;
         s->urgent_count--;
     }
     apply(s, it);
