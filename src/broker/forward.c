@@ -119,12 +119,43 @@ fo_forward_batch(struct fo_forward *f, const struct fo_batch *b)
 }
 
 static bool
-is_for_peer(const struct fo_batch_header *h, struct fo_slice peer)
+find_target(const struct fo_batch_header *h, struct fo_slice peer, uint64_t *ret_prev_seq)
 {
-    for (unsigned i = 0; i < h->target_count; i++)
-        if (fo_slice_is_equal(h->target[i].region, peer))
+    for (unsigned i = 0; i < h->target_count; i++) {
+        if (fo_slice_is_equal(h->target[i].region, peer)) {
+            *ret_prev_seq = h->target[i].prev_seq;
             return true;
+        }
+    }
     return false;
+}
+
+/* Batches between what was sent and prev_seq are damaged in our journal. The peer would wait for them for ever, so it gets a batch of
+ * empty records in their place, signed like any other: it rejects each, and the report names them as failed. */
+static void
+send_in_place_of_damaged(struct fo_forward *f, unsigned peer, enum fo_lane lane, const struct fo_batch_header *next, uint64_t prev_seq, uint64_t lsn)
+{
+    static const uint8_t empty[] = { 0x80 };
+    static struct fo_slice records[FO_BATCH_EVENTS_MAX];
+    struct fo_link *l = &f->peer[peer].link;
+    uint64_t sent = l->lane[lane].sent_seq, missing = prev_seq - sent;
+    struct fo_batch_header h = { .region = next->region, .key_id = f->ctx->key->public_half.id, .epoch = next->epoch, .lane = lane, .first_seq = sent + 1,
+        .count = missing < FO_BATCH_EVENTS_MAX ? (uint32_t)missing : FO_BATCH_EVENTS_MAX, .sealed_at = f->ctx->wall, .target_count = 1 };
+    struct fo_slot slot = { .lsn = lsn, .first_seq = h.first_seq, .last_seq = sent + h.count };
+
+    h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent };
+    for (uint32_t i = 0; i < h.count; i++)
+        records[i] = fo_slice_of(empty, sizeof empty);
+    f->frame.n = 0;
+    if (fo_batch_seal(&h, records, f->ctx->key, &f->frame) != FO_OK) {
+        fo_log(FO_LOG_ERROR, "batch_not_sealed", FO_S("peer", fo_context_name(f->ctx, peer)));
+        return;
+    }
+    slot.bytes = (uint32_t)f->frame.n;
+    fo_log(FO_LOG_ERROR, "events_lost_by_damage", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("lane", fo_lane_name(lane)),
+        FO_I("from_seq", slot.first_seq), FO_I("to_seq", slot.last_seq));
+    if (fo_link_read(l, lane, &slot, lsn, f->ctx->now) == FO_OK)
+        fo_forward_send(f, peer, fo_lane_class(lane), fo_buf_slice(&f->frame));
 }
 
 static void
@@ -134,14 +165,19 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
     struct fo_batch_header h;
     struct fo_frame frame;
     struct fo_slot slot;
+    uint64_t prev_seq;
 
     if (fo_frame_split(rec->body, &frame) != FO_OK || fo_batch_header_decode(&frame, &h) != FO_OK) {
         fo_log(FO_LOG_ERROR, "journal_batch_unreadable", FO_I("lsn", rec->lsn));
         fo_link_read_past(l, lane, rec->next_lsn, false);
         return;
     }
-    if (!is_for_peer(&h, fo_slice_str(fo_context_name(f->ctx, peer)))) {
+    if (!find_target(&h, fo_slice_str(fo_context_name(f->ctx, peer)), &prev_seq)) {
         fo_link_read_past(l, lane, rec->next_lsn, false);
+        return;
+    }
+    if (prev_seq > l->lane[lane].sent_seq) {
+        send_in_place_of_damaged(f, peer, lane, &h, prev_seq, rec->lsn);
         return;
     }
     slot = (struct fo_slot){ .lsn = rec->lsn, .first_seq = h.first_seq, .last_seq = h.first_seq + h.count - 1, .bytes = (uint32_t)rec->body.n };
