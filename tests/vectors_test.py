@@ -37,7 +37,7 @@ class Frames(unittest.TestCase):
 
     def test_there_are_some(self):
         self.assertGreater(len(self.vectors), 5)
-        self.assertEqual({v["expect"]["frame"] for v in self.vectors}, {"batch", "ack", "hello", "heartbeat"})
+        self.assertLessEqual({"batch", "ack", "hello", "heartbeat"}, {v["expect"]["frame"] for v in self.vectors})
 
     def test_signatures(self):
         for vector in self.vectors:
@@ -53,13 +53,12 @@ class Frames(unittest.TestCase):
                     self.assertEqual(frames.merkle_root(records(body)), header[9])
 
     def test_canonical_frames_are_written_alike(self):
-        kinds = {"batch": frames.BATCH, "ack": frames.ACK, "hello": frames.HELLO, "heartbeat": frames.HEARTBEAT}
         for vector in self.vectors:
             if vector["expect"]["canonical"]:
                 with self.subTest(vector["name"]):
                     octets = bytes.fromhex(vector["hex"])
                     _, header, _, body = split(octets)
-                    self.assertEqual(frames.frame(kinds[vector["expect"]["frame"]], header, body, self.keys[header[1]]), octets)
+                    self.assertEqual(frames.frame(octets[3], header, body, self.keys[header[1]]), octets)
 
 
 if __name__ == "__main__":

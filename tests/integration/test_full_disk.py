@@ -91,8 +91,8 @@ class FullDisk(unittest.TestCase):
                 broker.stop()
 
     def test_the_journals_own_limit(self):
-        extra = {"journal": {"segment_bytes": 4194304, "bytes_max": 16777216}}
-        with running(extra=extra, regions=("us-east-1", "us-west-2")) as cluster:
+        small = {"us-east-1": {"journal": {"segment_bytes": 4194304, "bytes_max": 16777216}}}
+        with running(per_region=small, regions=("us-east-1", "us-west-2")) as cluster:
             accepted, doubtful = [], []
             cluster["us-west-2"].kill()         # what it has not acked must be kept
             self.fill(cluster.first, accepted, doubtful)

@@ -4,6 +4,7 @@
  * come with other limits, its peers in another order, and another clock. */
 #include "sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000 };
@@ -336,21 +337,26 @@ node_stop(struct sim *s, unsigned i)
     sim_after(s, DRAIN_MS * ms, give_up_draining, i, 0, 0, NULL);
 }
 
+/* What it still owes; false: nothing. */
 bool
-node_is_quiet(const struct sim *s, unsigned i)
+node_is_busy(const struct sim *s, unsigned i, char *ret_why, size_t size)
 {
     const struct fo_broker *b = s->node[i].broker;
 
+    snprintf(ret_why, size, "%s is %s", region_name(i), !s->node[i].is_up ? "down" : s->node[i].is_stopping ? "stopping" : "storing");
     if (!s->node[i].is_up || s->node[i].is_stopping || !fo_store_is_empty(&b->store))
-        return false;
+        return true;
     for (unsigned p = 1; p < b->ctx.regions.count; p++)
         for (int k = 0; k < FO_LANES; k++) {
             const struct fo_link_lane *l = &b->forward.peer[p].link.lane[k];
 
+            snprintf(ret_why, size, "%s to %s, %s lane: acked %llu, sent %llu, tail %llu, %llu events behind", region_name(i), fo_context_name(&b->ctx, p),
+                fo_lane_name((enum fo_lane)k), (unsigned long long)l->acked_seq, (unsigned long long)l->sent_seq, (unsigned long long)l->tail_seq,
+                (unsigned long long)l->backlog_events);
             if (l->acked_seq != l->tail_seq || l->backlog_events != 0 || l->is_behind)
-                return false;
+                return true;
         }
-    return true;
+    return false;
 }
 
 void

@@ -98,6 +98,7 @@ see(struct sim *s, unsigned i, const json_t *item)
         sim_fail(s, "reader %u is given e%d twice", i, index);
     if (e->seq <= *last)
         sim_fail(s, "reader %u is given e%d behind a later event of its lane", i, index);
+    trace_note(s, (int)r->node, "  seen e", (uint64_t)index, i, NULL);
     *last = e->seq;
     e->seen |= 1ull << i;
     s->truth.seen++;

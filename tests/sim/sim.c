@@ -146,13 +146,15 @@ fault(struct sim *s, const struct task *t)
 }
 
 static bool
-is_quiet(const struct sim *s)
+is_quiet(const struct sim *s, char *ret_why, size_t size)
 {
+    snprintf(ret_why, size, "publishers still ask");
     if (!publishers_are_done(s))
         return false;
     for (unsigned i = 0; i < s->plan.nodes; i++)
-        if (!node_is_quiet(s, i))
+        if (node_is_busy(s, i, ret_why, size))
             return false;
+    snprintf(ret_why, size, "readers are behind");
     return true;
 }
 
@@ -160,7 +162,9 @@ is_quiet(const struct sim *s)
 static void
 watch(struct sim *s, const struct task *t)
 {
-    if (!is_quiet(s)) {
+    char why[200];
+
+    if (!is_quiet(s, why, sizeof why)) {
         s->quiet_at_ns = 0;
         for (unsigned i = 0; i < s->plan.readers; i++)
             s->reader[i].empties = 0;
@@ -172,8 +176,7 @@ watch(struct sim *s, const struct task *t)
         return;
     }
     if (s->now_ns - (int64_t)t->a > REST_MS * ms)
-        sim_fail(s, "healed %d s ago and still not at rest: publishers %s, links %s, readers %s", REST_MS / 1000, publishers_are_done(s) ? "done" : "waiting",
-            is_quiet(s) ? "empty" : "not empty", readers_are_done(s) ? "done" : "behind");
+        sim_fail(s, "healed %d s ago and still not at rest: %s", REST_MS / 1000, why);
     sim_after(s, 50 * ms, watch, 0, t->a, 0, NULL);
 }
 

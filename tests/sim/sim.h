@@ -118,7 +118,8 @@ void node_kill(struct sim *s, unsigned i);
 void node_stop(struct sim *s, unsigned i);
 void node_post(struct sim *s, unsigned i, const struct fo_input *in);
 uint64_t node_state_hash(const struct node *n);
-bool node_is_quiet(const struct sim *s, unsigned i);
+/* Whether it owes anything to anybody, and what. */
+bool node_is_busy(const struct sim *s, unsigned i, char *ret_why, size_t size);
 /* Copies the bytes; false: the process is not there. */
 bool node_request(struct sim *s, unsigned i, uint64_t request, const void *p, size_t n);
 

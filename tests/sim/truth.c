@@ -83,6 +83,7 @@ own_event(struct sim *s, unsigned node, const struct fo_batch_header *h, node_se
         sim_fail(s, "e%d stands before an event that was acknowledged before it was published", index);
     t->is_durable = true;
     t->seq = seq;
+    trace_note(s, (int)node, "  accepted e", (uint64_t)index, seq, fo_lane_name(t->lane));
     l->event_of[seq] = (uint32_t)index + 1;
     s->truth.durable_own++;
 }
@@ -144,6 +145,7 @@ received_batch(struct sim *s, unsigned node, const struct fo_batch_header *h, co
             sim_fail(s, "%s stores e%u, which is not for it", region_name(node), index - 1);
         else
             t->received |= 1ull << node;
+        trace_note(s, (int)node, "  received e", index - 1, h->first_seq + i, region_name((unsigned)source));
         s->truth.durable_received++;
     }
 }
@@ -170,6 +172,7 @@ settle(struct sim *s, unsigned node, unsigned peer, const struct fo_ack_record *
             t->settled_not |= 1ull << peer;
         else
             t->settled_ok |= 1ull << peer;
+        trace_note(s, (int)node, is_excepted ? "  excepted e" : "  delivered e", (uint64_t)(t - s->truth.event), seq, region_name(peer));
         s->truth.settled++;
     }
 }

@@ -102,6 +102,10 @@ class Wan:
             raise AssertionError(f"wanlink: {command}: {answer or 'no answer'}")
         return answer[3:]
 
+    def stats(self, source="*", target="*"):
+        """Packets by their fate since the start."""
+        return {k: int(v) for k, v in (word.split("=") for word in self.tell(f"stats {source} {target}").split())}
+
     def rules(self, rules, source="*", target="*"):
         """These rules and no others in that direction, or all."""
         self.tell(f"clear {source} {target}")

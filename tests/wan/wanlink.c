@@ -167,6 +167,7 @@ apply_to(struct wan_queue *q, const struct wan_command *c, struct fo_instant t, 
         wan_queue_set(q, &rules, t);
     sum->in += q->counters.in;
     sum->out += q->counters.out;
+    sum->out_bytes += q->counters.out_bytes;
     sum->lost += q->counters.lost;
     sum->overflowed += q->counters.overflowed;
     sum->cut += q->counters.cut;
@@ -196,8 +197,8 @@ obey(struct wan *w, char *line, struct fo_instant t)
     if (err != FO_OK)
         dprintf(w->client, "error %s\n", fo_err_name(err));
     else if (c.verb == WAN_STATS)
-        dprintf(w->client, "ok in=%" PRIu64 " out=%" PRIu64 " lost=%" PRIu64 " overflowed=%" PRIu64 " cut=%" PRIu64 " duplicated=%" PRIu64
-            " reordered=%" PRIu64 "\n", sum.in, sum.out, sum.lost, sum.overflowed, sum.cut, sum.duplicated, sum.reordered);
+        dprintf(w->client, "ok in=%" PRIu64 " out=%" PRIu64 " out_bytes=%" PRIu64 " lost=%" PRIu64 " overflowed=%" PRIu64 " cut=%" PRIu64 " duplicated=%" PRIu64
+            " reordered=%" PRIu64 "\n", sum.in, sum.out, sum.out_bytes, sum.lost, sum.overflowed, sum.cut, sum.duplicated, sum.reordered);
     else
         dprintf(w->client, "ok\n");
 }

@@ -200,6 +200,7 @@ wan_queue_pop(struct wan_queue *q, struct fo_instant now)
     }
     q->heap[at] = last;
     q->counters.out++;
+    q->counters.out_bytes += first->n;
     return first;
 }
 

@@ -25,7 +25,7 @@ struct wan_rules {
 
 struct wan_packet { struct fo_instant due; uint64_t serial; uint32_t n; uint8_t bytes[]; };
 
-struct wan_counters { uint64_t in, out, lost, overflowed, cut, duplicated, reordered; };
+struct wan_counters { uint64_t in, out, out_bytes, lost, overflowed, cut, duplicated, reordered; };
 
 struct wan_queue {
     struct wan_rules rules;
