@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fanout command and libfanout's examples, as an operator and a service use them: what they print, and how they end."""
+import json
+import re
+import subprocess
+import unittest
+
+from lib.cluster import BUILD, Cluster, running, run, wait_until
+from lib.ports import free_url
+
+READY = '{"order_id": 7, "status": "ready"}'
+
+
+class Cli(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            cls.cluster.close()
+        except AssertionError:
+            cls.cluster.show_logs()
+            raise
+        finally:
+            cls.cluster.remove()
+
+    def cli(self, *args, status=0, **options):
+        done = self.cluster.cli(*args, check=False, **options)
+        self.assertEqual(done.returncode, status, f"fanout {' '.join(map(str, args))}\n{done.stdout}{done.stderr}")
+        return done
+
+    def all_doors(self):
+        return [word for broker in self.cluster for word in ("-b", broker.door)]
+
+    def publish(self, *args):
+        return json.loads(self.cli("pub", "order_status", READY, "--json", *args).stdout)
+
+    def test_help_names_every_command_and_unknown_ones_are_guessed(self):
+        text = self.cli("--help").stdout
+        for command in ("pub", "sub", "report", "explain", "region", "keys", "migrate", "doctor", "bench"):
+            self.assertIn(f"\n  {command}", text)
+            self.assertIn("Examples:", self.cli("help", command).stdout)
+        self.assertIn("did you mean 'report'", self.cli("reprot", status=2).stderr)
+        self.assertRegex(self.cli("--version").stdout, r"^fanout \d+\.\d+\.\d+\n$")
+        self.cli(status=2)
+
+    def test_pub_prints_the_regions_and_refuses_with_the_place(self):
+        text = self.cli("pub", "order_status", READY, "--key", "order-7", "--wait", "all").stdout
+        self.assertRegex(text, r"accepted \S{36} at us-east-1:[0-9a-f]+:high:\d+\n")
+        for region in ("us-west-2", "eu-west-1"):
+            self.assertRegex(text, rf"{region} +delivered +[0-9.]+ ms +\d+")
+        self.assertIn("data.status", self.cli("pub", "order_status", '{"order_id": 7}', status=1).stderr)
+        self.assertIn("unknown_type", self.cli("pub", "no_such_type", "{}", status=1).stderr)
+        self.cli("pub", "order_status", "{", status=2)
+        self.cli("pub", status=2)
+        self.cli("pub", "order_status", READY, "--wait", "some", status=2)
+        self.assertIn("no broker can be reached", self.cli("pub", "order_status", READY, "-b", free_url("tcp"), status=3).stderr)
+
+    def test_pub_carries_what_it_is_told(self):
+        answer = self.publish("--id", "cli-1", "--tenant", "acme", "--key", "k", "--priority", "low", "--target", "eu-west-1",
+                              "--field", "colour=red", "--field", "size=3", "--wait", "all")
+        self.assertEqual([d["region"] for d in answer["deliveries"]], ["eu-west-1"])
+        (_, event), = self.cluster["eu-west-1"].fetch_all({"tenant": "acme"})
+        self.assertEqual({k: event[k] for k in ("id", "partitionkey", "priority", "colour", "size")},
+                         {"id": "cli-1", "partitionkey": "k", "priority": "low", "colour": "red", "size": 3})
+        self.assertTrue(self.publish("--id", "cli-1", "--tenant", "acme")["duplicate"])
+
+    def test_pub_reads_lines_and_tells_the_wrong_ones(self):
+        lines = '{"type": "custom", "id": "line-1", "tenant": "lines", "data": {"n": 1}}\nnonsense\n\n' \
+                '{"type": "no_such_type"}\n{"type": "custom", "id": "line-5", "tenant": "lines", "partitionkey": "k", "data": [1]}\n'
+        done = self.cli("pub", "-", stdin=lines, status=5)
+        self.assertIn("2 accepted", done.stdout)
+        self.assertRegex(done.stderr, r"line 2: .*\n(.*\n)*.*line 4: unknown_type")
+        self.assertEqual([e["id"] for _, e in self.cluster.first.fetch_all({"tenant": "lines"})], ["line-1", "line-5"])
+        self.cli("pub", "custom", "-", "--tenant", "payloads", stdin='{"n": 1}\n{"n": 2}\n{"n": 3}\n')
+        self.assertEqual([e["data"]["n"] for _, e in self.cluster.first.fetch_all({"tenant": "payloads"})], [1, 2, 3])
+
+    def test_pub_count_publishes_as_many(self):
+        self.assertIn("3000 accepted", self.cli("pub", "custom", "{}", "--tenant", "counted", "--count", "3000").stdout)
+        self.assertEqual(len({e["id"] for _, e in self.cluster.first.fetch_all({"tenant": "counted"})}), 3000)
+
+    def test_sub_goes_on_where_its_file_says(self):
+        for n in range(1, 6):
+            self.cluster.first.publish("custom", {"n": n}, tenant="cursor", wait="all")
+        saved, seen = self.cluster.dir / "cursor-file", []
+        for count, broker in ((2, "us-west-2"), (1, "us-west-2"), (2, "eu-west-1")):    # the last one in another region
+            text = self.cli("sub", "--tenant", "cursor", "--from", "earliest", "--cursor-file", saved, "--count", count, "--json",
+                            broker=self.cluster[broker]).stdout
+            seen += [json.loads(line)["data"]["n"] for line in text.splitlines()]
+        self.assertEqual(seen, [1, 2, 3, 4, 5])
+        self.cli("sub", "--cursor", "nonsense~", "--count", "1", status=2)
+        self.assertIn("custom  cursor  {\"n\":1}", self.cli("sub", "--tenant", "cursor", "--from", "1h", "--count", "1").stdout)
+
+    def test_explain_tells_and_proves_the_story(self):
+        answer = self.publish("--key", "explain", "--wait", "all")
+        configs = [word for broker in self.cluster for word in ("--config", broker.config_path)]
+        # the acks reach the journal a moment after they reach the publisher
+        wait_until(lambda: " pending " not in self.cli("explain", answer["eventId"]).stdout, "the acks are in the journal")
+        text = self.cli("explain", answer["eventId"], *configs).stdout
+        self.assertEqual(text.count("Merkle path proven"), 3)
+        self.assertEqual(text.count("has it, same bytes"), 2)
+        self.assertRegex(text, r"us-west-2 +delivered +1 .* verified")
+        story = json.loads(self.cli("explain", answer["eventId"], *self.all_doors(), "--keys", self.cluster.dir / "keys", "--json").stdout)
+        self.assertEqual([a["proof"]["state"] for a in story["acks"]], ["verified", "verified"])
+        self.assertEqual({b["answer"]["position"] for b in story["brokers"]}, {answer["position"]})
+        self.assertIn("key unknown", self.cli("explain", answer["eventId"]).stdout)
+        self.assertIn("no broker asked knows", self.cli("explain", "no-such-event", status=4).stderr)
+
+    def test_a_key_of_another_makes_the_proof_fail(self):
+        answer = self.publish("--wait", "all")
+        other = self.cluster.dir / "other-keys"
+        run([BUILD / "src/cmd/fanout", "keys", "new", "--region", "us-east-1", "--dir", other])
+        fake = (other / "us-east-1.pub").read_text().split()
+        real = (self.cluster.dir / "keys/us-east-1.pub").read_text().split()
+        (other / "us-east-1.pub").write_text(" ".join([*fake[:3], real[3], fake[4]]) + "\n")    # their id, our key
+        done = self.cluster.cli("explain", answer["eventId"], "--keys", other, check=False)
+        self.assertIn(done.returncode, (1, 2), done.stdout + done.stderr)
+
+    def test_report_and_region_ls(self):
+        self.publish("--wait", "all")
+        complete = re.compile(r"us-east-1 +order_status +us-west-2 +(\d+) +\1 .*100\.00 %")
+        wait_until(lambda: complete.search(self.cli("report", *self.all_doors()).stdout), "the report has all deliveries")
+        self.cli("report", "--since", "soon", status=2)
+        statuses = json.loads(self.cli("region", "ls", "--json", *self.all_doors()).stdout)
+        self.assertEqual([s["region"] for s in statuses], ["us-east-1", "us-west-2", "eu-west-1"])
+        self.assertIn("us-west-2", self.cli("region", "ls", "-b", self.cluster.first.door, "-b", free_url("tcp"), status=1).stdout)
+        self.cli("region", "ls", "-b", free_url("tcp"), status=3)
+
+    def test_doctor_finds_nothing_then_what_is_wrong(self):
+        text = self.cli("doctor", "--config", self.cluster.first.config_path).stdout
+        self.assertNotIn("FAIL", text)
+        self.assertIn("link up", text)
+        broken = self.cluster.dir / "broken.yaml"
+        config = self.cluster.first.config_path.read_text()
+        broken.write_text(config.replace(self.cluster.first.door, free_url("tcp")).replace("keys/us-east-1.key", "keys/nothing.key"))
+        findings = json.loads(self.cli("doctor", "-c", broken, "--json", status=1).stdout)
+        failed = {f["check"] for f in findings if f["state"] == "FAIL"}
+        self.assertEqual(failed, {"keys", "ports"}, findings)       # no such key; the link's port is the running broker's
+        self.assertTrue(all("advice" in f for f in findings if f["state"] == "FAIL"), findings)
+        broken.write_text(config.replace("door:", "dor:"))
+        self.assertRegex(self.cli("doctor", "-c", broken, status=1).stdout, r"broken\.yaml:\d+:\d+")
+
+    def test_bench_counts_everything_at_both_other_regions(self):
+        others = [word for broker in self.cluster.others() for word in ("-s", broker.door)]
+        out = json.loads(self.cli("bench", "-n", "3000", "-c", "2", "--json", *others, timeout=120).stdout)
+        self.assertEqual((out["accepted"], out["refused"]), (3000, 0))
+        self.assertEqual([(s["received"], s["lost"], s["duplicates"], s["outOfOrder"]) for s in out["subscribers"]], [(3000, 0, 0, 0)] * 2)
+
+    def example(self, name, *args):
+        done = subprocess.run([BUILD / f"tests/examples/example_{name}", *args], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout.splitlines()
+
+    def test_the_examples_work(self):
+        first, *regions = self.example("publish", self.cluster.first.door)
+        self.assertEqual(sorted(regions), ["eu-west-1 delivered", "us-west-2 delivered"])
+        self.assertEqual(self.example("publish_async", "500", self.cluster.first.door), ["500 accepted, 0 refused"])
+        *events, cursor = self.example("subscribe", "100", self.cluster["us-west-2"].door)
+        self.assertEqual(len({e.split()[0] for e in events}), 100)
+        self.assertTrue(cursor.startswith("cursor f1~us-west-2~"), cursor)
+
+
+class Failover(unittest.TestCase):
+    def test_the_next_broker_takes_over(self):
+        with running() as cluster:
+            near, far = cluster["us-west-2"], cluster["eu-west-1"]
+            for n in range(3):
+                cluster.first.publish("custom", {"n": n}, tenant="failover", wait="all")
+            sub = subprocess.Popen([BUILD / "src/cmd/fanout", "sub", "-b", near.door, "-b", far.door, "--tenant", "failover", "--from", "earliest",
+                                    "--count", "6", "--json"], stdout=subprocess.PIPE, text=True)
+            seen = [json.loads(sub.stdout.readline())["data"]["n"] for _ in range(3)]
+            near.kill()
+            for n in range(3, 6):
+                cluster.first.publish("custom", {"n": n}, tenant="failover", wait=1)
+            seen += [json.loads(line)["data"]["n"] for line in sub.stdout]
+            self.assertEqual(sub.wait(60), 0)
+            sub.stdout.close()
+            self.assertEqual(seen, [0, 1, 2, 3, 4, 5])
+            answer = json.loads(cluster.cli("pub", "custom", "{}", "--json", "--wait", "1", "-b", near.door, "-b", far.door).stdout)
+            self.assertTrue(answer["position"].startswith("eu-west-1:"), answer)
+            near.start()
+            wait_until(lambda: "n" in str(near.fetch_all({"tenant": "failover"})), "the lost broker is back")
+
+
+class Tls(unittest.TestCase):
+    def test_clients_with_certificates(self):
+        with running(tls=True, regions=("us-east-1", "us-west-2")) as cluster:
+            certs = cluster.dir / "certs"
+            tls = ("--tls-ca", certs / "ca.crt", "--tls-cert", certs / "client.crt", "--tls-key", certs / "client.key")
+            answer = json.loads(cluster.cli("pub", "order_status", READY, "--json", "--wait", "all", *tls).stdout)
+            self.assertTrue(answer["success"], answer)
+            self.assertIn(answer["eventId"], cluster.cli("sub", "--from", "earliest", "--count", "1", "--json", *tls).stdout)
+            self.assertNotIn("FAIL", cluster.cli("doctor", "-c", cluster.first.config_path).stdout)
+            self.assertEqual(cluster.cli("pub", "order_status", READY, *tls[:2], check=False).returncode, 3)     # no certificate of its own
+            self.assertEqual(cluster.cli("pub", "order_status", READY, check=False).returncode, 2)              # no authority to trust
+
+
+if __name__ == "__main__":
+    unittest.main()
