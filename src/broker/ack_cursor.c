@@ -31,6 +31,7 @@ take_record(struct fo_ack_cursor *c, const struct fo_record *rec)
             continue;
         c->span = c->record.span[i];
         c->has_span = true;
+        c->lsn = rec->lsn;
         return true;
     }
     return false;

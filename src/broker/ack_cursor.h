@@ -13,6 +13,7 @@ struct fo_ack_cursor {
     bool has_span;
     struct fo_ack_span span;            /* the newest of the lane that was read */
     struct fo_ack_record record;        /* the record it stood in; slices valid until the next find */
+    uint64_t lsn;                       /* that record's */
 };
 
 FO_MUST_CHECK enum fo_err fo_ack_cursor_open(struct fo_ack_cursor *c, struct fo_journal *journal, struct fo_slice peer, enum fo_lane lane, uint64_t from_lsn);

@@ -119,6 +119,7 @@ fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, str
         .keys = setup->keys, .schemas = setup->schemas, .now = now, .wall = wall, .started_at = now };
     fo_rng_init(&b->ctx.rng, setup->seed);
     b->ctx.session = fo_rng_next(&b->ctx.rng) | 1;
+    b->ctx.epoch = setup->epoch;
     memcpy(b->fingerprint_key, setup->fingerprint_key, sizeof b->fingerprint_key);
     fill_regions(&b->ctx, setup->config);
     fo_batch_pool_init(&b->pool, POOL_FREE_MAX);
@@ -244,6 +245,7 @@ take_request(struct fo_broker *b, struct fo_input *in)
             break;
         case FO_OP_REPORT:
         case FO_OP_EXPLAIN:
+        case FO_OP_AUDIT:
             ask(b, in->request, &req);
             break;
         }

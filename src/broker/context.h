@@ -39,6 +39,7 @@ struct fo_context {
     const struct fo_key_ring *keys;
     const struct fo_schema_set *schemas;
     uint64_t session;                   /* random, of this process */
+    uint64_t epoch;                     /* of the data directory */
     struct fo_rng rng;
     struct fo_instant now;              /* of the present step */
     struct fo_wall wall;                /* the same moment */

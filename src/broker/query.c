@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/audit.h"
 #include "broker/query.h"
 
 #include "ports/log.h"
@@ -19,6 +20,7 @@ struct question {
     struct fo_wall since, until, now;
     uint8_t id[FO_ID_BYTES_MAX], tenant[FO_TENANT_BYTES_MAX];
     size_t id_bytes, tenant_bytes;
+    struct fo_audit_query audit;
 };
 
 struct fo_queries {
@@ -59,7 +61,12 @@ make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
 
     if (u->op == FO_OP_PUBLISH)
         return make_first_answer(&v, u, tenant, id, out);
-    err = u->op == FO_OP_REPORT ? fo_report_make(&v, u->since, u->until, &json) : fo_explain_make(&v, tenant, id, &json);
+    if (u->op == FO_OP_REPORT)
+        err = fo_report_make(&v, u->since, u->until, &json);
+    else if (u->op == FO_OP_AUDIT)
+        err = fo_audit_make(&v, &u->audit, &json);
+    else
+        err = fo_explain_make(&v, tenant, id, &json);
     if (err == FO_OK)
         err = fo_json_answer_encode(u->encoding, json, out);
     json_decref(json);
@@ -174,6 +181,8 @@ fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *
 {
     struct question u = { .request = request, .op = req->op, .encoding = req->encoding, .since = req->since, .until = req->until, .now = now };
 
+    if (req->op == FO_OP_AUDIT)
+        u.audit = req->audit;
     if (req->op == FO_OP_EXPLAIN)
         copy_names(&u, req->tenant, req->id);
     return queue(q, &u);

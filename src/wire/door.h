@@ -3,11 +3,12 @@
  * Requests at a broker's door (NNG REP) and the answers, in msgpack or JSON: the first byte decides
  * ('{' or '[' is JSON), and the answer comes in the encoding of the question. proto/WIRE.md has every field. */
 #pragma once
+#include "wire/audit.h"
 #include "wire/event.h"
 
 enum fo_encoding { FO_ENC_MSGPACK, FO_ENC_JSON };
 
-enum fo_op { FO_OP_PUBLISH, FO_OP_FETCH, FO_OP_STATUS, FO_OP_REPORT, FO_OP_EXPLAIN, FO_OP_PING };
+enum fo_op { FO_OP_PUBLISH, FO_OP_FETCH, FO_OP_STATUS, FO_OP_REPORT, FO_OP_EXPLAIN, FO_OP_PING, FO_OP_AUDIT };
 
 enum { FO_WAIT_ACCEPTED = 0, FO_WAIT_ALL = 0xff };      /* else: a number of regions, 1..64 */
 
@@ -38,6 +39,8 @@ struct fo_request {
     uint32_t events_max, bytes_max;
     /* explain */
     struct fo_slice id, tenant;
+    /* audit */
+    struct fo_audit_query audit;
 };
 
 /* Decodes a request's outer map and checks it; events are decoded one by one with fo_event_decode_publish.

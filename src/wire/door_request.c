@@ -17,7 +17,9 @@
     X(OP, "op") X(EVENTS, "events") X(WAIT, "wait") X(TIMEOUT_MS, "timeoutMs")              \
     X(BRIEF, "brief") X(FILTER, "filter") X(FROM, "from") X(TIME, "time")                   \
     X(CURSOR, "cursor") X(MAX, "max") X(MAX_BYTES, "maxBytes") X(WAIT_MS, "waitMs")         \
-    X(SINCE, "since") X(UNTIL, "until") X(ID, "id") X(TENANT, "tenant")
+    X(SINCE, "since") X(UNTIL, "until") X(ID, "id") X(TENANT, "tenant")         \
+    X(TO, "to") X(SOURCE, "source") X(TARGET, "target") X(AFTER, "after")                   \
+    X(UP_TO, "upTo") X(LEDGER, "ledger") X(LIST, "list") X(LANE, "lane")
 
 enum request_field {
 #define REQUEST_ENUM(sym, name) AT_##sym,
@@ -39,6 +41,8 @@ enum {
     OF_FETCH = BIT(OP) | BIT(FILTER) | BIT(FROM) | BIT(TIME) | BIT(CURSOR) | BIT(MAX) | BIT(MAX_BYTES) | BIT(WAIT_MS),
     OF_REPORT = BIT(OP) | BIT(SINCE) | BIT(UNTIL),
     OF_EXPLAIN = BIT(OP) | BIT(ID) | BIT(TENANT),
+    OF_AUDIT = BIT(OP) | BIT(FROM) | BIT(TO) | BIT(SOURCE) | BIT(TARGET) | BIT(AFTER) | BIT(UP_TO) | BIT(LEDGER) | BIT(LIST) | BIT(LANE)
+        | BIT(MAX) | BIT(CURSOR),
     OF_NOTHING = BIT(OP),
 };
 
@@ -46,8 +50,9 @@ static const struct { struct fo_slice name; enum fo_op op; uint32_t fields; } op
     { FO_SLICE_LIT("publish"), FO_OP_PUBLISH, OF_ONE_EVENT }, { FO_SLICE_LIT("fetch"), FO_OP_FETCH, OF_FETCH },
     { FO_SLICE_LIT("status"), FO_OP_STATUS, OF_NOTHING },     { FO_SLICE_LIT("report"), FO_OP_REPORT, OF_REPORT },
     { FO_SLICE_LIT("explain"), FO_OP_EXPLAIN, OF_EXPLAIN },   { FO_SLICE_LIT("ping"), FO_OP_PING, OF_NOTHING },
+    { FO_SLICE_LIT("audit"), FO_OP_AUDIT, OF_AUDIT },
 };
-#define OPS_TEXT "one of publish, fetch, status, report, explain, ping"
+#define OPS_TEXT "one of publish, fetch, status, report, explain, ping, audit"
 
 struct decoder {
     struct fo_slice body;                   /* msgpack */
@@ -376,6 +381,22 @@ decode_explain(struct decoder *d)
     return err == FO_ERR_INVALID ? d->fault->err = FO_ERR_ID : err;
 }
 
+static enum fo_err
+decode_audit(struct decoder *d)
+{
+    const struct fo_audit_fields fields = { .source = field(d, AT_SOURCE), .target = field(d, AT_TARGET), .after = field(d, AT_AFTER),
+        .up_to = field(d, AT_UP_TO), .ledger = field(d, AT_LEDGER), .list = field(d, AT_LIST), .lane = field(d, AT_LANE), .max = field(d, AT_MAX),
+        .cursor = field(d, AT_CURSOR) };
+    struct fo_audit_query *q = &d->req->audit;
+    enum fo_err err = fo_audit_query_decode(&fields, q, d->fault);
+
+    if (err != FO_OK || (err = read_time(d, AT_FROM, 1, &q->from)) != FO_OK || (err = read_time(d, AT_TO, 1, &q->to)) != FO_OK)
+        return err;
+    if (q->to.us != 0 && q->to.us <= q->from.us)
+        return fo_fault_set(d->fault, FO_ERR_INVALID, "to", "a time behind from");
+    return FO_OK;
+}
+
 /* The first field there that the operation does not take. */
 static enum fo_err
 refuse_strays(struct decoder *d, uint32_t fields)
@@ -433,6 +454,7 @@ decode_map(struct decoder *d)
     case FO_OP_FETCH: return decode_fetch(d);
     case FO_OP_REPORT: return decode_report(d);
     case FO_OP_EXPLAIN: return decode_explain(d);
+    case FO_OP_AUDIT: return decode_audit(d);
     default: return FO_OK;
     }
 }
