@@ -24,8 +24,6 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
     c = (struct fo_control){ .region = fo_slice_str(fo_context_name(ctx, 0)), .key_id = ctx->key->public_half.id,
         .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = ctx->wall };
     acks(user, peer, &c);
-    for (int i = 0; i < FO_LANES; i++)
-        c.settled_seq[i] = p->link.lane[i].acked_seq;
     c.reach_count = fill_reaches(f, peer, c.reach);
     if (p->heard_sent_at.us != 0) {
         c.echo_at = p->heard_sent_at;

@@ -198,6 +198,7 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
     for (int i = 0; i < FO_LANES; i++) {
         c->epoch_acked[i] = s->chain[i].durable.epoch;
         c->cum_seq[i] = s->chain[i].durable.seq;
+        c->settled_seq[i] = r->store->settled_seq[peer][i];
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
         const struct fo_mark *d = &s->chain[s->exception[k].lane].durable;

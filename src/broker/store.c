@@ -22,6 +22,9 @@ fo_store_init(struct fo_store *s, struct fo_context *ctx, struct fo_state *state
 {
     *s = (struct fo_store){ .ctx = ctx, .state = state, .pool = pool, .stored_lsn = durable_lsn };
     s->last = &s->first;
+    for (unsigned p = 1; p < ctx->regions.count; p++)
+        for (int i = 0; i < FO_LANES; i++)
+            s->settled_seq[p][i] = state->link[p][i].acked_seq;
 }
 
 static struct fo_store_item *
@@ -225,6 +228,18 @@ fo_store_commit(struct fo_store *s)
     s->ctx->counters.commits += s->is_committing;
 }
 
+static void
+note_settled(struct fo_store *s, const struct fo_store_item *it)
+{
+    static struct fo_ack_record a;      /* loop thread only; large */
+
+    if (fo_ack_record_decode(fo_buf_slice(&it->body), &a) != FO_OK)
+        return;
+    for (unsigned i = 0; i < a.span_count; i++)
+        if (a.span[i].to_seq > s->settled_seq[it->peer][a.span[i].lane])
+            s->settled_seq[it->peer][a.span[i].lane] = a.span[i].to_seq;
+}
+
 void
 fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_store_durable_fn durable, void *user)
 {
@@ -248,6 +263,8 @@ fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_st
             s->queued_events -= it->batch->count;
             durable(user, &it->batch);
             fo_assert(it->batch == NULL);
+        } else if (!it->is_checkpoint) {
+            note_settled(s, it);
         }
         item_give_back(s, it);
     }

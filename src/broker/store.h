@@ -22,6 +22,7 @@ struct fo_store {
     struct fo_store_item *free;
     uint64_t queued_bytes, queued_events;
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
+    uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */
     unsigned urgent_count;                          /* items that should not wait for company: batches */
     struct fo_instant oldest_lazy_at;               /* when the oldest waiting ACK record was queued */
     bool is_committing;
