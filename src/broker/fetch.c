@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/fetch.h"
 
+#include "broker/cursor.h"
 #include "broker/feed.h"
 #include "broker/journal_batch.h"
 #include "broker/receive.h"
 #include "ports/log.h"
 #include "wire/fetch_answer.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* Read for one request in one step; a filter that matches nothing in it gets an empty answer and a moved cursor. */
-enum { SCAN_BYTES_MAX = 8 << 20, CURSOR_SIZE = 80, RETRY_BUSY_MS = 500 };
+enum { SCAN_BYTES_MAX = 8 << 20, RETRY_BUSY_MS = 500 };
 
 struct fo_parked {
     struct fo_parked *next;
@@ -58,16 +58,19 @@ fo_fetches_fini(struct fo_fetches *f)
 }
 
 static void
-cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret_text[CURSOR_SIZE])
+cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret_text[FO_CURSOR_SIZE])
 {
-    snprintf(ret_text, CURSOR_SIZE, "c1.%s.%" PRIx64 ".%" PRIx64 ".%" PRIx32, fo_context_name(f->ctx, 0), f->epoch, lsn, index);
+    struct fo_cursor c = { .epoch = f->epoch, .lsn = lsn, .index = index };
+
+    snprintf(c.region, sizeof c.region, "%s", fo_context_name(f->ctx, 0));
+    fo_cursor_format(&c, ret_text);
 }
 
 static void
 answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
 {
     struct fo_journal_stats stats;
-    char earliest[CURSOR_SIZE];
+    char earliest[FO_CURSOR_SIZE];
 
     f->ctx->journal->ops->stats(f->ctx->journal, &stats);
     cursor_format(f, stats.first_lsn, 0, earliest);
@@ -79,22 +82,22 @@ answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const
 }
 
 static enum fo_err
-cursor_parse(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_parked *p, struct fo_fault *fault)
+cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_parked *p, struct fo_fault *fault)
 {
-    char buf[CURSOR_SIZE + 1], region[FO_REGION_BYTES_MAX + 1], earliest[CURSOR_SIZE];
-    uint64_t epoch;
-    int used = 0;
+    char earliest[FO_CURSOR_SIZE];
+    struct fo_cursor c;
 
     cursor_format(f, first_lsn, 0, earliest);
-    snprintf(buf, sizeof buf, "%.*s", (int)(text.n < CURSOR_SIZE ? text.n : CURSOR_SIZE), text.n ? (const char *)text.p : "");
-    if (sscanf(buf, "c1.%32[a-z0-9-].%16" SCNx64 ".%16" SCNx64 ".%8" SCNx32 "%n", region, &epoch, &p->lsn, &p->index, &used) != 4 || buf[used] != '\0')
+    if (fo_cursor_parse(text, &c) != FO_OK)
         return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
-    if (strcmp(region, fo_context_name(f->ctx, 0)) != 0)
-        return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor of region %s, not %s: begin there with from: time", fo_context_name(f->ctx, 0), region);
-    if (epoch != f->epoch || p->lsn > f->stored_lsn || p->index > FO_BATCH_EVENTS_MAX)
+    if (strcmp(c.region, fo_context_name(f->ctx, 0)) != 0)
+        return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor of region %s, not %s: begin there with from: time", fo_context_name(f->ctx, 0), c.region);
+    if (c.epoch != f->epoch || c.lsn > f->stored_lsn || c.index > FO_BATCH_EVENTS_MAX)
         return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a cursor of this broker's journal; the earliest is %s", earliest);
-    if (p->lsn < first_lsn)
+    if (c.lsn < first_lsn)
         return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a retained position; the earliest is %s", earliest);
+    p->lsn = c.lsn;
+    p->index = c.index;
     return FO_OK;
 }
 
@@ -118,7 +121,7 @@ find_start(const struct fo_fetches *f, struct fo_parked *p, struct fo_fault *fau
         p->since = p->req.since;
         return FO_OK;
     case FO_FROM_CURSOR:
-        return cursor_parse(f, p->req.cursor, stats.first_lsn, p, fault);
+        return cursor_take(f, p->req.cursor, stats.first_lsn, p, fault);
     }
     return FO_ERR_INTERNAL;
 }
@@ -169,7 +172,7 @@ begin_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
 static void
 finish_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
 {
-    char cursor[CURSOR_SIZE];
+    char cursor[FO_CURSOR_SIZE];
 
     cursor_format(f, p->lsn, p->index, cursor);
     if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) != FO_OK)
