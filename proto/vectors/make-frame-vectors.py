@@ -70,11 +70,11 @@ def blake(data):
 def merkle(records):
     """RFC 6962 section 2.1, as recursive as it stands there."""
     if len(records) == 1:
-        return blake(b"\0" + records[0])
+        return hashlib.sha256(b"\0" + records[0]).digest()
     k = 1
     while k * 2 < len(records):
         k *= 2
-    return blake(b"\1" + merkle(records[:k]) + merkle(records[k:]))
+    return hashlib.sha256(b"\1" + merkle(records[:k]) + merkle(records[k:])).digest()
 
 
 def path(m, records):

@@ -8,15 +8,16 @@
  *   4  u32       header length      .  body
  *
  * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root (RFC 6962 section 2.1 with
- * BLAKE2b-256: leaf = H(0x00 || record), node = H(0x01 || left || right)), so the signature covers every byte.
+ * SHA-256: leaf = H(0x00 || record), node = H(0x01 || left || right)), so the signature covers every byte.
  * Header arrays may grow at the end within version 1; readers ignore what they do not know. */
 #pragma once
 #include "base/bytes.h"
 #include "base/names.h"
 #include "base/time.h"
+#include "wire/hash.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_HASH_BYTES = 32, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 64 << 20 };
+enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 64 << 20 };
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4, FO_FRAME_RELAY = 5 };
 
 struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };

@@ -94,7 +94,7 @@ class Key:
 
 
 def _hash(octets):
-    return hashlib.blake2b(octets, digest_size=32).digest()
+    return hashlib.sha256(octets).digest()
 
 
 def merkle_root(records):
