@@ -198,6 +198,17 @@ class Lab:
         return {(b.region, link["region"]): sum(lane["backlog"] for lane in link["lanes"].values())
                 for b in self.cluster for link in b.status()["links"]}
 
+    def batches(self):
+        """Batches received from peers by all brokers since their start, and how many came again."""
+        counters = [b.status()["counters"] for b in self.cluster]
+        return [sum(c[name] for c in counters) for name in ("receivedBatches", "duplicateBatches")]
+
+    def wait_healthy(self, timeout):
+        """Until every link is trusted again, or the time is up: after much flapping that takes long, on purpose."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and any(link["health"] != "healthy" for b in self.cluster for link in b.status()["links"]):
+            time.sleep(0.05)
+
     def wait_empty(self, timeout):
         """Until every backlog is zero; what is left when the time is up."""
         try:

@@ -15,7 +15,7 @@ from typing import Callable
 
 US, WEST, EU = "us-east-1", "us-west-2", "eu-west-1"
 BASE = "delay=40ms jitter=2ms queue=256KiB"     # 80 ms there and back, as between coasts
-WARM_S, FULL_FAULT_S, SHORT_FAULT_S, DELIVERY_S = 1, 20, 4, 90
+SETTLE_S, WARM_S, FULL_FAULT_S, SHORT_FAULT_S, DELIVERY_S = 5, 1, 20, 4, 90
 
 
 @dataclass
@@ -78,6 +78,7 @@ def heal(lab):
 SCENARIOS = [
     Scenario("healthy, 80 ms round trip", rules(BASE), lambda s, t: False),
     Scenario("+500 ms each way", rules("delay=540ms jitter=20ms")),
+    Scenario("+500 ms, 1.7 Mbit/s offered", rules("delay=540ms jitter=20ms"), per_second=150, payload_bytes=1000, full_only=True),
     Scenario("10 % loss", rules(BASE + " loss=10%")),
     Scenario("reordering, duplicates, jitter", rules("delay=40ms jitter=30ms reorder=10% duplicate=5% loss=1%")),
     Scenario("1 Mbit/s, 1.7 Mbit/s offered", rules("delay=40ms jitter=2ms rate=1mbit queue=32KiB"), per_second=150, payload_bytes=1000),
@@ -101,10 +102,12 @@ class Outcome:
     duplicated: int = 0
     disordered: int = 0
     backlog: int = 0
+    repeated: float = 0                 # batches that came again, for each that came
     down_s: float = None                # when a hit link was first seen to be down
     delivered_s: float = None           # after healing, until all from before it had arrived
     high_ms: tuple = (None, None)       # p50, p99 where the fault hits
-    other_ms: tuple = (None, None)      # and elsewhere
+    lower_ms: tuple = (None, None)      # the normal and low lanes there
+    other_ms: tuple = (None, None)      # high elsewhere
 
     def problems(self):
         return [f"{self.scenario.name}: {n} {what}" for n, what in (
@@ -112,9 +115,11 @@ class Outcome:
 
 
 def play(lab, readers, scenario, seconds, number):
-    from traffic import Publisher, high_latencies, missing, percentile
+    from traffic import Publisher, latencies, missing, percentile
     outcome = Outcome(scenario)
     seen_before = {r: (len(reader.duplicates), len(reader.disordered)) for r, reader in readers.items()}
+    lab.wait_healthy(SETTLE_S)
+    before = lab.batches()
     lab.disconnected = sum(len(b.log_lines("link_disconnected")) for b in lab.cluster)
     publishers = [Publisher(b, f"s{number}", scenario.per_second, scenario.payload_bytes) for b in lab.cluster]
     time.sleep(WARM_S)
@@ -145,11 +150,14 @@ def play(lab, readers, scenario, seconds, number):
         outcome.duplicated += len(reader.duplicates) - duplicates
         outcome.disordered += len(reader.disordered) - disordered
 
-    def high(is_wanted):
-        found = high_latencies(publishers, readers, since, healed, is_wanted)
+    def delays(is_high, is_wanted):
+        found = latencies(publishers, readers, since, healed, is_high, is_wanted)
         return tuple(v and 1000 * v for v in (percentile(found, 0.5), percentile(found, 0.99)))
-    outcome.high_ms = high(scenario.is_hit)
-    outcome.other_ms = high(lambda s, t: not scenario.is_hit(s, t))
+    came, again = (after - min(before, after) for before, after in zip(before, lab.batches()))
+    outcome.repeated = again / came if came else 0
+    outcome.high_ms = delays(True, scenario.is_hit)
+    outcome.lower_ms = delays(False, scenario.is_hit)
+    outcome.other_ms = delays(True, lambda s, t: not scenario.is_hit(s, t))
     return outcome
 
 
@@ -157,16 +165,18 @@ def show(number, form="{:.0f}"):
     return "-" if number is None else form.format(number)
 
 
-HEADINGS = ("scenario", "events", "lost", "twice", "disorder", "down seen s", "all there s", "high p50 ms", "p99", "others p50", "p99")
+HEADINGS = ("scenario", "events", "lost", "twice", "disorder", "repeats", "down seen", "all there", "high p50", "p99", "lower p50", "p99", "else p50", "p99")
+WIDTH = 9
 
 
 def cells(o):
-    return [o.scenario.name, str(o.events), str(o.lost), str(o.duplicated), str(o.disordered), show(o.down_s, "{:.1f}"),
-            show(o.delivered_s, "{:.2f}") if o.delivered_s is not None else "never", *map(show, o.high_ms), *map(show, o.other_ms)]
+    return [o.scenario.name, str(o.events), str(o.lost), str(o.duplicated), str(o.disordered), f"{100 * o.repeated:.0f} %",
+            show(o.down_s, "{:.1f} s"), show(o.delivered_s, "{:.2f} s") if o.delivered_s is not None else "never",
+            *map(show, o.high_ms), *map(show, o.lower_ms), *map(show, o.other_ms)]
 
 
 def print_row(values, file=sys.stdout):
-    print("| " + f"{values[0]:31}" + " | " + " | ".join(f"{v:>11}" for v in values[1:]) + " |", file=file, flush=True)
+    print("| " + f"{values[0]:31}" + " | " + " | ".join(f"{v:>{WIDTH}}" for v in values[1:]) + " |", file=file, flush=True)
 
 
 def play_all(full=False, only=(), seed=1):
@@ -175,10 +185,10 @@ def play_all(full=False, only=(), seed=1):
     from traffic import Reader
     chosen = [s for s in SCENARIOS if (full or not s.full_only) and (not only or any(w in s.name for w in only))]
     problems = []
-    print(f"wan scenarios, seed {seed}, each fault {FULL_FAULT_S if full else SHORT_FAULT_S} s; 'all there': from healing until "
-          "everything acknowledged before it had arrived everywhere", flush=True)
+    print(f"WAN faults of {FULL_FAULT_S if full else SHORT_FAULT_S} s, seed {seed}. all there: from healing until all that was acknowledged "
+          "before it had arrived everywhere; ms from publisher to subscriber where the fault hits, by lane, and elsewhere", flush=True)
     print_row(HEADINGS)
-    print_row(["-" * 31] + ["-" * 11] * (len(HEADINGS) - 1))
+    print_row(["-" * 31] + ["-" * WIDTH] * (len(HEADINGS) - 1))
     with Lab(rules=BASE, seed=seed) as lab:
         readers = {b.region: Reader(b) for b in lab.cluster}
         for number, scenario in enumerate(chosen):

@@ -124,12 +124,13 @@ def missing(publishers, readers, before=float("inf")):
             for region, reader in readers.items() if event_id not in reader.arrived]
 
 
-def high_latencies(publishers, readers, since, until, is_wanted):
-    """Seconds from publishing to each wanted (source, target), of the high events published in that time that have arrived."""
+def latencies(publishers, readers, since, until, is_high, is_wanted):
+    """Seconds from publishing to each wanted (source, target), of the events published in that time that have arrived: the
+    high ones or the others."""
     found = []
     for p in publishers:
         for event_id, (lane, at) in list(p.sent.items()):
-            if lane == "high" and since <= at < until:
+            if (lane == "high") == is_high and since <= at < until:
                 found += [r.arrived[event_id] - at for region, r in readers.items()
                           if region != p.broker.region and is_wanted(p.broker.region, region) and event_id in r.arrived]
     return found

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three regions on a bad WAN, in network namespaces: whatever happens to the lines, nothing is lost, nothing comes twice, and
+afterwards every backlog is empty. Prints the tables; tests/wan/ has the long variants."""
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "wan"))
+
+import lab  # noqa: E402
+import priority  # noqa: E402
+import scenarios  # noqa: E402
+
+SLOW = True
+WHY_NOT = lab.why_not()
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class Wan(unittest.TestCase):
+    def test_faults_cost_nothing_but_time(self):
+        self.assertEqual(scenarios.play_all(), [])
+
+    def test_a_high_event_overtakes_what_waits_for_a_slow_line(self):
+        events = 20000
+        priority.print_heading(events)
+        measured = priority.measure(events=events)
+        priority.print_measured(measured)
+        self.assertEqual(measured.problems, [])
+        # All that waits would take ten seconds: whoever stands behind it, or behind a good part, is far above this.
+        self.assertLess(max(measured.latencies_ms), 2000)
+
+
+if __name__ == "__main__":
+    unittest.main()
