@@ -80,7 +80,7 @@ class Local(unittest.TestCase):
         local = self.start()
         (publish, by_nngcat), (subscribe, _) = local.commands("publish"), local.commands("subscribe")
         (report,), (explain,) = local.commands("report"), local.commands("explain")
-        event_id = explain.split()[-1]
+        event_id = re.search(r"explain (\S+)", explain).group(1)
         said = pasted(publish, self.dir)
         for word in (event_id, "us-west-2", "eu-west-1"):
             self.assertIn(word, said)
