@@ -195,11 +195,20 @@ note_failure(struct fo_store *s, enum fo_err err)
     s->retry_at = fo_instant_add(s->ctx->now, fo_duration_ms(RETRY_MS));
 }
 
+/* Appended, and not in the group that was committed: what gathered while a full disk made the journal try that one again. */
+static bool
+has_gathered(const struct fo_store *s)
+{
+    return !s->is_committing && s->first != s->next_append;
+}
+
 static bool
 is_worth_it(const struct fo_store *s)
 {
     if (s->failure == FO_ERR_NO_SPACE)
         return !fo_instant_is_before(s->ctx->now, s->retry_at);
+    if (has_gathered(s))
+        return true;
     if (s->next_append == NULL)
         return false;
     return s->urgent_count > 0 || !fo_instant_is_before(s->ctx->now, fo_instant_add(s->oldest_lazy_at, fo_duration_ms(LAZY_MS)));
@@ -277,6 +286,8 @@ fo_store_next_due(const struct fo_store *s)
         return (struct fo_instant){ INT64_MAX };
     if (s->failure == FO_ERR_NO_SPACE)
         return s->retry_at;
+    if (has_gathered(s))
+        return s->ctx->now;
     if (s->next_append == NULL)
         return (struct fo_instant){ INT64_MAX };
     return s->urgent_count > 0 ? s->ctx->now : fo_instant_add(s->oldest_lazy_at, fo_duration_ms(LAZY_MS));
