@@ -16,6 +16,7 @@ struct fo_peer {
     struct fo_journal_reader *reader[FO_LANES];     /* open only while the lane is behind */
     uint64_t session;                               /* the peer's process, 0 not heard yet */
     struct fo_wall newest_sent_at;                  /* its clock, by whatever way it came */
+    struct fo_instant newest_at;                    /* ours, when it came */
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;

@@ -154,6 +154,18 @@ named(const struct fo_context *ctx, const struct fo_control *c)
     return set;
 }
 
+/* Repeated and overtaken frames say nothing new. A new process whose clock is behind that of the one before is believed when
+ * that one has been silent for so long that it must be gone. */
+static bool
+is_news(const struct fo_forward *f, const struct fo_peer *p, const struct fo_control *c, bool is_direct)
+{
+    int64_t silent_ns = fo_instant_since(f->ctx->now, p->newest_at).ns;
+
+    if (c->session != p->session && silent_ns >= (int64_t)f->health_limits.missed_max * f->health_limits.probe_every.ns)
+        return true;
+    return c->sent_at.us > p->newest_sent_at.us || (c->sent_at.us == p->newest_sent_at.us && is_direct);
+}
+
 void
 fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct)
 {
@@ -161,12 +173,15 @@ fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, 
     struct fo_peer *p = &f->peer[peer];
     int64_t echo_age_us = ctx->wall.us - c->echo_at.us;
 
-    if (c->sent_at.us < p->newest_sent_at.us || (c->sent_at.us == p->newest_sent_at.us && !is_direct))
-        return;                         /* repeated or overtaken; its acks count, its clock does not */
+    if (!is_news(f, p, c, is_direct))
+        return;                         /* its acks count, its clock does not */
     if (p->session != 0 && p->session != c->session)
         fo_link_peer_restarted(&p->link);
+    if (p->session != c->session)
+        p->heard_sent_at = (struct fo_wall){ 0 };
     p->session = c->session;
     p->newest_sent_at = c->sent_at;
+    p->newest_at = ctx->now;
     p->reaches = named(ctx, c);
     if (c->echo_at.us != 0 && echo_age_us >= 0)
         fo_health_reached(&p->health, (struct fo_instant){ ctx->now.ns - echo_age_us * 1000 });
