@@ -42,31 +42,34 @@ refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice 
 }
 
 static void
-know_event(struct fo_receive *r, const struct fo_batch *b, uint32_t i, const struct fo_event *e)
+fill_entry(struct fo_receive *r, const struct fo_batch *b, uint32_t i, const struct fo_event *e, struct fo_dedupe_entry *ret_entry)
 {
-    struct fo_dedupe_entry entry = { .seq = b->header.first_seq + i, .epoch = b->header.epoch, .targets = b->targets,
+    *ret_entry = (struct fo_dedupe_entry){ .seq = b->header.first_seq + i, .epoch = b->header.epoch, .targets = b->targets,
         .accepted_at = e->acceptedtime, .lane = (uint8_t)b->header.lane, .region = (uint8_t)b->source };
-    enum fo_err err;
-
-    fo_fingerprint(r->fingerprint_key, e->tenant, e->id, &entry.fp.hi, &entry.fp.lo);
-    err = fo_dedupe_add(r->dedupe, &entry);
-    (void)err;                          /* known: the same id was accepted in two regions; each copy is delivered, the first one answers */
+    fo_fingerprint(r->fingerprint_key, e->tenant, e->id, &ret_entry->fp.hi, &ret_entry->fp.lo);
+    fo_dedupe_prefetch(r->dedupe, ret_entry->fp);
 }
 
-/* Judges each record; exceptions go to ret_x. */
+/* Judges each record; exceptions go to ret_x. The ids are remembered in a second walk, when their places have come into the cache. */
 static unsigned
 judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX])
 {
-    unsigned n = 0;
+    static struct fo_dedupe_entry entry[FO_BATCH_EVENTS_MAX];   /* loop thread only */
+    unsigned n = 0, known = 0;
 
     for (uint32_t i = 0; i < b->count; i++) {
         struct fo_event e;
 
         b->verdict[i] = fo_receive_verdict(r->ctx, b->record[i], r->ctx->wall, &e);
         if (e.id.n > 0)
-            know_event(r, b, i, &e);
+            fill_entry(r, b, i, &e, &entry[known++]);
         if (b->verdict[i] != 0)
             ret_x[n++] = (struct fo_exception){ b->header.lane, b->header.first_seq + i, (enum fo_verdict)b->verdict[i] };
+    }
+    for (unsigned i = 0; i < known; i++) {
+        enum fo_err err = fo_dedupe_add(r->dedupe, &entry[i]);
+
+        (void)err;                      /* known: the same id was accepted in two regions; each copy is delivered, the first one answers */
     }
     return n;
 }

@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 
+enum { EVICT_AHEAD = 16 };              /* entries whose table place is fetched before they have to go */
+
 static uint32_t
 table_size(uint32_t cap)
 {
@@ -79,6 +81,7 @@ fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry)
 {
     if (d->table[probe(d, entry->fp)] != 0)
         return FO_ERR_EXISTS;
+    fo_dedupe_prefetch(d, d->ring[(d->next + EVICT_AHEAD) % d->cap].fp);
     if (d->count == d->cap)
         table_remove(d, probe(d, d->ring[d->next].fp));
     else

@@ -32,5 +32,7 @@ size_t fo_dedupe_memory(uint32_t cap);
 void fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap);
 /* Null when not known. Valid until the next add. */
 const struct fo_dedupe_entry *fo_dedupe_find(const struct fo_dedupe *d, struct fo_fingerprint fp);
+/* A hint that fp will be found or added soon. */
+static inline void fo_dedupe_prefetch(const struct fo_dedupe *d, struct fo_fingerprint fp) { __builtin_prefetch(&d->table[(uint32_t)fp.lo & d->table_mask]); }
 /* FO_ERR_EXISTS: nothing is changed. */
 FO_MUST_CHECK enum fo_err fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry);
