@@ -48,6 +48,7 @@ static void
 rewind_lane(struct fo_link_lane *n)
 {
     lane_check(n);
+    n->timeouts = 0;
     if (fo_window_is_empty(&n->window))
         return;
     n->read_lsn = fo_window_oldest(&n->window)->lsn;
@@ -229,6 +230,7 @@ fo_link_ack(struct fo_link *l, enum fo_lane lane, uint64_t cum_seq, struct fo_in
     if (cum_seq >= n->rewound_seq)
         n->rewinds = 0;
     n->progress_at = now;
+    n->timeouts = 0;
     if (cum_seq == n->tail_seq)
         n->backlog_events = 0;
     lane_check(n);
@@ -236,16 +238,15 @@ fo_link_ack(struct fo_link *l, enum fo_lane lane, uint64_t cum_seq, struct fo_in
     return FO_OK;
 }
 
-/* Doubles with every rewind that brought no ack. */
+/* Doubles with every timeout that brought no ack. */
 static struct fo_duration
 timeout_of(const struct fo_link *l, const struct fo_link_lane *n)
 {
     int64_t t = 4 * l->rtt.ns;
-    uint32_t doublings = fo_window_oldest(&n->window)->attempts - 1;
 
     if (t < l->limits->retransmit_min.ns)
         t = l->limits->retransmit_min.ns;
-    for (uint32_t i = 0; i < doublings && t < l->limits->retransmit_max.ns; i++)
+    for (uint32_t i = 0; i < n->timeouts && t < l->limits->retransmit_max.ns; i++)
         t *= 2;
     if (t > l->limits->retransmit_max.ns)
         t = l->limits->retransmit_max.ns;
@@ -265,7 +266,10 @@ fo_link_check_timeouts(struct fo_link *l, struct fo_instant now)
             continue;
         due = fo_instant_add(n->progress_at, timeout_of(l, n));
         if (!fo_instant_is_before(now, due)) {
+            uint32_t timeouts = n->timeouts;
+
             rewind_lane(n);
+            n->timeouts = timeouts + 1;
             l->retransmits++;
             continue;
         }

@@ -36,6 +36,7 @@ struct fo_link_lane {
     uint64_t backlog_events;                /* durable, for the peer, not acked */
     uint64_t rewound_seq;                   /* sequences up to here are sent again */
     uint32_t rewinds;                       /* in a row, without progress */
+    uint32_t timeouts;                      /* in a row, without an ack that moved */
     struct fo_instant progress_at;          /* last ack that moved, or first send into an empty window */
 };
 

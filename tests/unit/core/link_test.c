@@ -229,6 +229,33 @@ timeout_rewinds_and_doubles_up_to_its_limit(void **state)
     }
 }
 
+/* An ack that moves shows that the path works: the next loss is waited for no longer than the first one. */
+static void
+progress_ends_the_doubling(void **state)
+{
+    struct fixture f;
+    struct fo_settled settled;
+    int64_t t = 0;
+
+    (void)state;
+    fixture_init(&f);
+    assert_int_equal(offer(&f, HIGH, 1, 10), FO_OK);
+    assert_int_equal(offer(&f, HIGH, 2, 10), FO_OK);
+    for (int i = 0; i < 3; i++) {
+        t += 5000;
+        (void)fo_link_check_timeouts(&f.link, at_ms(t));
+        for (uint64_t s = 1; s <= 2; s++) {
+            struct fo_slot b = batch(s, 10);
+
+            assert_int_equal(fo_link_read(&f.link, HIGH, &b, (s + 1) * 100, at_ms(t)), FO_OK);
+        }
+    }
+    assert_true(fo_link_check_timeouts(&f.link, at_ms(t)).ns == at_ms(t + 1600).ns);
+    assert_int_equal(fo_link_ack(&f.link, HIGH, 1, at_ms(t), &settled), FO_OK);
+    assert_int_equal(settled.attempts, 4);
+    assert_true(fo_link_check_timeouts(&f.link, at_ms(t)).ns == at_ms(t + 200).ns);
+}
+
 /* A slow path is not a lost frame. */
 static void
 timeout_follows_the_round_trip(void **state)
@@ -346,6 +373,7 @@ main(void)
         cmocka_unit_test(rewind_while_behind_begins_at_the_oldest_unacked),
         cmocka_unit_test(ack_after_rewind_skips_what_arrived),
         cmocka_unit_test(timeout_rewinds_and_doubles_up_to_its_limit),
+        cmocka_unit_test(progress_ends_the_doubling),
         cmocka_unit_test(timeout_follows_the_round_trip),
         cmocka_unit_test(no_timeout_while_down),
         cmocka_unit_test(low_lane_has_its_share),
