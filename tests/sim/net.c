@@ -66,16 +66,20 @@ check_frame(struct sim *s, unsigned from, struct fo_slice bytes)
     static struct fo_control c;
     struct fo_frame frame;
     enum fo_err err = fo_frame_split(bytes, &frame);
+    bool is_relay = err == FO_OK && frame.kind == FO_FRAME_RELAY;
     int speaker, listener;
 
-    if (err == FO_OK && frame.kind == FO_FRAME_RELAY)
+    if (is_relay)
         err = fo_frame_split(frame.body, &frame);
     if (err == FO_OK && frame.kind == FO_FRAME_BATCH)
         return;
     if (err == FO_OK)
         err = fo_control_decode(&frame, &c);
+    if (err == FO_OK)
+        err = fo_control_verify(&frame, &c, keys_ring());
     if (err != FO_OK) {
-        sim_fail(s, "%s sends a frame that cannot be read: %s", region_name(from), fo_err_name(err));
+        if (!is_relay)                  /* may be damaged on its way to the carrier, which does not look inside */
+            sim_fail(s, "%s sends a frame that cannot be read: %s", region_name(from), fo_err_name(err));
         return;
     }
     speaker = region_index((const char *)c.region.p, c.region.n);

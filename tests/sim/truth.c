@@ -216,9 +216,9 @@ truth_control(struct sim *s, unsigned node, unsigned peer, const struct fo_contr
         if (c->cum_seq[i] > l->held[node])
             sim_fail(s, "%s acks %llu of %s's %s lane to it, and only %llu is durable", region_name(node), (unsigned long long)c->cum_seq[i], region_name(peer),
                 fo_lane_name((enum fo_lane)i), (unsigned long long)l->held[node]);
-        if (c->settled_seq[i] > s->truth.lane[node][i].held[peer])
-            sim_fail(s, "%s takes %llu for settled, and %s holds only %llu", region_name(node), (unsigned long long)c->settled_seq[i], region_name(peer),
-                (unsigned long long)s->truth.lane[node][i].held[peer]);
+        if (c->settled_seq[i] > s->truth.lane[node][i].settled[peer])
+            sim_fail(s, "%s tells %s to forget exceptions up to %llu, and only %llu is durably settled", region_name(node), region_name(peer),
+                (unsigned long long)c->settled_seq[i], (unsigned long long)s->truth.lane[node][i].settled[peer]);
     }
 }
 
