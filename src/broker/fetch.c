@@ -29,7 +29,7 @@ struct fo_parked {
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
 {
-    *f = (struct fo_fetches){ .ctx = ctx, .state = state, .stored_lsn = stored_lsn, .epoch = fo_epochs_current(&state->epochs) };
+    *f = (struct fo_fetches){ .ctx = ctx, .state = state, .stored_lsn = stored_lsn, .clean_from_lsn = stored_lsn, .epoch = fo_epochs_current(&state->epochs) };
     f->fresh_last = &f->fresh;
     fo_buf_init(&f->answer);
 }
@@ -134,20 +134,23 @@ is_full(const struct fo_parked *p, const struct fill *fill, size_t next_bytes)
     return fill->events >= p->req.events_max || (fill->events > 0 && fill->bytes + next_bytes > p->req.bytes_max);
 }
 
-/* Adds the matching events of one batch from index on. False: the answer is full, p->index says where to go on. */
+/* Adds the matching events of one batch from index on. is_clean: every record was judged before and is to be delivered. False: the answer is full, p->index says where to go on. */
 static bool
-add_batch(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_batch_header *h, const struct fo_slice *records, bool is_own, struct fo_wall at)
+add_batch(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_batch_header *h, const struct fo_slice *records, bool is_clean, struct fo_wall at)
 {
     char region[FO_REGION_BYTES_MAX + 1];
+    bool is_any = fo_filter_is_any(&p->req.filter);
 
     snprintf(region, sizeof region, "%.*s", (int)h->region.n, (const char *)h->region.p);
     for (; p->index < h->count; p->index++) {
         struct fo_slice record = records[p->index];
         struct fo_event e;
 
-        if (fo_receive_verdict(f->ctx, record, at, &e) != 0 && !is_own)
+        if (!is_clean && fo_receive_verdict(f->ctx, record, at, &e) != 0)
             continue;
-        if (!fo_filter_match(&p->req.filter, &e))
+        if (is_clean && !is_any && fo_event_view(record, &e) != FO_OK)
+            continue;
+        if (!is_any && !fo_filter_match(&p->req.filter, &e))
             continue;
         if (is_full(p, fill, record.n))
             return false;
@@ -199,7 +202,7 @@ add_record(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const s
     }
     if (!(b.targets & 1))
         return true;
-    return add_batch(f, p, fill, &b.header, b.record, rec->type == FO_RECORD_OWN, rec->at);
+    return add_batch(f, p, fill, &b.header, b.record, rec->type == FO_RECORD_OWN || rec->lsn >= f->clean_from_lsn, rec->at);
 }
 
 enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH };
@@ -281,6 +284,9 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
 void
 fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch)
 {
+    for (uint32_t i = 0; !(*take_batch)->is_own && i < (*take_batch)->count; i++)
+        if ((*take_batch)->verdict[i] != 0)
+            f->clean_from_lsn = (*take_batch)->lsn + 1;
     *f->fresh_last = *take_batch;
     f->fresh_last = &(*take_batch)->next;
     *f->fresh_last = NULL;
@@ -299,7 +305,7 @@ serve(struct fo_fetches *f, struct fo_parked *p)
             continue;
         p->lsn = b->lsn;
         p->index = 0;
-        has_room = add_batch(f, p, &fill, &b->header, b->record, b->is_own, b->at);
+        has_room = add_batch(f, p, &fill, &b->header, b->record, b->is_own || b->lsn >= f->clean_from_lsn, b->at);
     }
     if (has_room) {
         p->lsn = f->stored_lsn;

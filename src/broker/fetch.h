@@ -16,6 +16,7 @@ struct fo_fetches {
     const struct fo_state *state;
     struct fo_journal_reader *reader;
     uint64_t stored_lsn, epoch;
+    uint64_t clean_from_lsn;                        /* received batches from here on were judged by this process and hold no exception */
     struct fo_parked *parked;
     unsigned parked_count;
     struct fo_batch *fresh, **fresh_last;           /* durable since the last deliver */

@@ -51,6 +51,8 @@ FO_MUST_CHECK enum fo_err fo_request_decode(struct fo_slice body, struct fo_buf 
  * relative to the event: in an answer it is the place in `results`, or the `index`, that tells which. */
 bool fo_request_next_event(struct fo_request *req, struct fo_slice *ret_event);
 
+/* True when the filter names nothing. */
+static inline bool fo_filter_is_any(const struct fo_filter *f) { return f->type_count == 0 && f->tenant.n == 0 && f->key.n == 0 && f->region.n == 0; }
 /* True when all that the filter names is as it says. */
 bool fo_filter_match(const struct fo_filter *filter, const struct fo_event *event);
 
