@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "adapter/ledger_pg_health.h"
 #include "adapter/ledger_pg_write.h"
 #include "base/assert.h"
 #include "ports/log.h"
@@ -32,6 +33,7 @@ struct fo_ledger {
     bool is_poked, is_stopping, is_ended;
     struct fo_ledger_status status;
 
+    struct fo_ledger_board board;
     struct fo_pg pg;                    /* the thread's own from here on */
     struct fo_ledger_window window;
     struct fo_ledger_writer writer;
@@ -136,6 +138,8 @@ connect_and_resume(struct fo_ledger *l)
     l->is_connected = true;
     l->is_at_end = false;
     l->written_at_ns = 0;
+    l->last_at_us = 0;
+    fo_ledger_board_connected(&l->board);
     fo_log(FO_LOG_INFO, "ledger_connected", FO_I("lsn", lsn));
     l->told[0] = '\0';
     show(l, lsn, "");
@@ -207,6 +211,7 @@ static void
 read_ahead(struct fo_ledger *l)
 {
     const struct fo_journal_ops *ops = l->config.journal->ops;
+    int64_t began_us = clock_ns(CLOCK_REALTIME) / 1000;
     struct fo_record rec;
     enum fo_err err;
 
@@ -229,6 +234,7 @@ read_ahead(struct fo_ledger *l)
             l->is_at_end = true;
         }
     }
+    l->writer.read_to = (struct fo_wall){ l->is_at_end ? began_us : l->last_at_us };
 }
 
 /* Before this, nothing waits for its acks any longer. While old records are read, time is the journal's own. */
@@ -280,6 +286,22 @@ write_due(struct fo_ledger *l, bool *ret_more)
     return FO_OK;
 }
 
+static enum fo_err
+write_health(struct fo_ledger *l)
+{
+    int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+    if (now_ns < fo_ledger_board_due_ns(&l->board))
+        return FO_OK;
+    return fo_ledger_board_write(&l->board, &l->pg, fo_ledger_writer_complete_to(&l->writer, 0), now_ns);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t
 later(int64_t a, int64_t b)
 {
@@ -296,7 +318,7 @@ rest(struct fo_ledger *l)
         until_ns = now_ns + later(fo_ledger_window_batch(&l->window, 0)->at_us - wait_until(l).us, 0) * 1000 + 1000000;
     else if (l->config.journal->ops->reader_lsn(l->reader) != l->writer.lsn)
         until_ns = l->written_at_ns + CURSOR_ONLY_MS * INT64_C(1000000);
-    sleep_until(l, until_ns, true);
+    sleep_until(l, earlier(until_ns, fo_ledger_board_due_ns(&l->board)), true);
     sleep_until(l, later(l->written_at_ns + GATHER_MS * INT64_C(1000000), l->read_at_ns + READ_MS * INT64_C(1000000)), false);
 }
 
@@ -326,7 +348,7 @@ run(void *arg)
             continue;
         }
         read_ahead(l);
-        if ((err = write_due(l, &more)) != FO_OK)
+        if ((err = write_due(l, &more)) != FO_OK || (err = write_health(l)) != FO_OK)
             go_down(l, err);
         else if (!more)
             rest(l);
@@ -348,6 +370,7 @@ destroy(struct fo_ledger *l)
     fo_ledger_writer_fini(&l->writer);
     fo_ledger_window_fini(&l->window);
     fo_pg_fini(&l->pg);
+    fo_ledger_board_fini(&l->board);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->mutex);
     free(l);
@@ -372,6 +395,7 @@ fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_le
     pthread_cond_init(&l->wake, &attr);
     pthread_condattr_destroy(&attr);
     fo_pg_init(&l->pg);
+    fo_ledger_board_init(&l->board, config->regions);
     config->journal->ops->stats(config->journal, &stats);
     l->status.lsn = stats.first_lsn;
     snprintf(l->status.error, sizeof l->status.error, "not connected yet");
@@ -434,6 +458,13 @@ fo_ledger_poke(struct fo_ledger *l)
         pthread_cond_signal(&l->wake);
     }
     pthread_mutex_unlock(&l->mutex);
+}
+
+void
+fo_ledger_health(struct fo_ledger *l, const struct fo_broker_health *health)
+{
+    if (fo_ledger_board_put(&l->board, health))
+        fo_ledger_poke(l);
 }
 
 void

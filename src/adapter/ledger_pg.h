@@ -10,6 +10,7 @@
  * Rows are written in journal order. A batch waits for its acks for at most settle_wait_ms; what is open then is written as
  * pending, and a later ack settles the row. */
 #pragma once
+#include "broker/broker.h"
 #include "ports/inbox.h"
 #include "ports/journal.h"
 #include "wire/event.h"
@@ -39,5 +40,8 @@ FO_MUST_CHECK enum fo_err fo_ledger_start(const struct fo_ledger_config *config,
 void fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms);
 /* Any thread, cheap: more has become durable. */
 void fo_ledger_poke(struct fo_ledger *l);
+/* Any thread, cheap: how the link to a peer is. The newest of each peer is written into region_health, soon after its state has
+ * changed and every 10 s besides, while there is a connection. */
+void fo_ledger_health(struct fo_ledger *l, const struct fo_broker_health *health);
 /* Any thread. */
 void fo_ledger_status(struct fo_ledger *l, struct fo_ledger_status *ret_status);

@@ -130,13 +130,21 @@ begin(struct fo_ledger_writer *wr)
     return is_ours ? FO_OK : FO_ERR_STALE;
 }
 
-static enum fo_err
-move_cursor(struct fo_ledger_writer *wr, uint64_t lsn)
+struct fo_wall
+fo_ledger_writer_complete_to(const struct fo_ledger_writer *wr, unsigned count)
 {
-    char sql[224];
+    return count < fo_ledger_window_count(wr->window) ? (struct fo_wall){ fo_ledger_window_batch(wr->window, count)->at_us } : wr->read_to;
+}
 
-    snprintf(sql, sizeof sql, "UPDATE fanout_ledger_cursor SET epoch = %" PRIu64 ", lsn = %" PRIu64 ", updated_at = now() WHERE region = '%s'",
-        wr->config->epoch, lsn, wr->config->regions->name[0]);
+static enum fo_err
+move_cursor(struct fo_ledger_writer *wr, uint64_t lsn, uint64_t rows, struct fo_wall complete_to)
+{
+    char sql[320], at[FO_RFC3339_SIZE];
+
+    fo_wall_format(complete_to, at);
+    snprintf(sql, sizeof sql, "UPDATE fanout_ledger_cursor SET epoch = %" PRIu64 ", lsn = %" PRIu64 ", rows_written = rows_written + %" PRIu64
+        ", complete_to = nullif('%s', '')::timestamptz, updated_at = now() WHERE region = '%s'",
+        wr->config->epoch, lsn, rows, complete_to.us != 0 ? at : "", wr->config->regions->name[0]);
     return fo_pg_do(wr->pg, sql);
 }
 
@@ -314,7 +322,7 @@ transaction(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn, enum
     if (err == FO_OK)
         err = fo_ledger_late_settle(wr);
     if (err == FO_OK)
-        err = move_cursor(wr, lsn);
+        err = move_cursor(wr, lsn, rows, fo_ledger_writer_complete_to(wr, count));
     if (err == FO_OK)
         err = fo_pg_do(wr->pg, "COMMIT");
     if (err != FO_OK) {

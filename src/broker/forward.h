@@ -20,10 +20,11 @@ struct fo_peer {
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;
+    struct fo_instant health_told_at;
     bool wants_ack;                                 /* owed: something of theirs became durable, or came twice */
 };
 
-/* A peer's link has changed its state; also called now and then while it has not. */
+/* A peer's link has changed its state; also called every 10 s while it has not. */
 typedef void (*fo_forward_health_fn)(void *user, unsigned peer, const struct fo_peer *p);
 
 struct fo_forward {

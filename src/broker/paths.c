@@ -3,6 +3,8 @@
 
 #include "ports/log.h"
 
+enum { TELL_HEALTH_MS = 10000 };
+
 static unsigned
 fill_reaches(const struct fo_forward *f, unsigned peer, struct fo_slice *ret_names)
 {
@@ -85,18 +87,28 @@ reroute(struct fo_forward *f, unsigned peer)
 }
 
 static void
+tell_health(struct fo_forward *f, unsigned peer)
+{
+    f->peer[peer].health_told_at = f->ctx->now;
+    if (f->on_health != NULL)
+        f->on_health(f->on_health_user, peer, &f->peer[peer]);
+}
+
+static void
 check_health(struct fo_forward *f, unsigned peer)
 {
     struct fo_peer *p = &f->peer[peer];
     enum fo_health_state before = p->health.state;
 
-    if (!fo_health_check(&p->health, f->ctx->now, p->link.rtt))
+    if (!fo_health_check(&p->health, f->ctx->now, p->link.rtt)) {
+        if (p->health_told_at.ns == 0 || !fo_instant_is_before(f->ctx->now, fo_instant_add(p->health_told_at, fo_duration_ms(TELL_HEALTH_MS))))
+            tell_health(f, peer);
         return;
+    }
     fo_log(p->health.state == FO_HEALTH_DOWN ? FO_LOG_WARN : FO_LOG_INFO, "link_health", FO_S("peer", fo_context_name(f->ctx, peer)),
         FO_S("from", fo_health_name(before)), FO_S("to", fo_health_name(p->health.state)), FO_I("missed", p->health.failures), FO_I("flaps", p->health.flaps),
         FO_S("hears", fo_health_is_deaf(&p->health, f->ctx->now) ? "no" : "yes"));
-    if (f->on_health != NULL)
-        f->on_health(f->on_health_user, peer, p);
+    tell_health(f, peer);
 }
 
 static struct fo_instant

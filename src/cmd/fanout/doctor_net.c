@@ -215,7 +215,7 @@ static void
 check_schema(struct doctor *d, struct ledger *ledger)
 {
     static const char sql[] =
-        "SELECT to_regclass('realtime_fanout_log') IS NOT NULL AS has_log, to_regclass('fanout_ledger_cursor') IS NOT NULL AS has_cursor,"
+        "SELECT to_regclass('realtime_fanout_log') IS NOT NULL AS has_log, to_regclass('region_health') IS NOT NULL AS has_cursor,"
         " pg_is_in_recovery() AS is_replica, current_user::text AS role, rolsuper AS is_super,"
         " CASE WHEN to_regclass('realtime_fanout_log') IS NULL THEN false"
         " ELSE has_table_privilege('realtime_fanout_log', 'INSERT') END AS may_insert,"

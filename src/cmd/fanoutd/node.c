@@ -149,6 +149,12 @@ poke_ledger(void *user, uint64_t durable_lsn)
     fo_ledger_poke(user);
 }
 
+static void
+tell_ledger_health(void *user, const struct fo_broker_health *h)
+{
+    fo_ledger_health(user, h);
+}
+
 static json_t *
 ledger_json(void *user)
 {
@@ -205,7 +211,7 @@ open_ledger(struct fo_node *n, struct fo_fault *ret_fault)
     err = fo_ledger_start(&l, &n->ledger);
     if (err != FO_OK)
         return fo_fault_set(ret_fault, err, "ledger", "a thread and memory for the ledger");
-    fo_broker_set_ledger(n->broker, (struct fo_broker_ledger){ .user = n->ledger, .poke = poke_ledger, .status = ledger_json });
+    fo_broker_set_ledger(n->broker, (struct fo_broker_ledger){ .user = n->ledger, .poke = poke_ledger, .health = tell_ledger_health, .status = ledger_json });
     return FO_OK;
 }
 

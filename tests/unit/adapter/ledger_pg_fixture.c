@@ -197,6 +197,15 @@ shop_ack(struct shop *s, unsigned peer, enum fo_lane lane, uint64_t from, uint64
 }
 
 void
+shop_health(struct shop *s, unsigned peer, const char *state, bool is_healthy, int64_t rtt_us, uint32_t failures)
+{
+    struct fo_broker_health h = { .region = s->regions.name[peer], .state = state, .is_healthy = is_healthy, .rtt = { rtt_us * 1000 },
+        .failures = failures, .at = { wall_us() } };
+
+    fo_ledger_health(s->ledger, &h);
+}
+
+void
 shop_wait(struct shop *s, const char *sql, long expected)
 {
     struct fo_ledger_status status = { 0 };

@@ -41,6 +41,8 @@ uint64_t shop_many(struct shop *s, enum fo_lane lane, fo_region_set targets, con
 /* Stores what a peer's ack settled. */
 void shop_ack(struct shop *s, unsigned peer, enum fo_lane lane, uint64_t from, uint64_t to, uint32_t attempts, int64_t arrived_us,
     const struct fo_exception *x, unsigned x_count);
+/* Tells the ledger how the link to a peer is. */
+void shop_health(struct shop *s, unsigned peer, const char *state, bool is_healthy, int64_t rtt_us, uint32_t failures);
 /* Waits until the query gives this number, for at most 30 s. */
 void shop_wait(struct shop *s, const char *sql, long expected);
 int64_t wall_us(void);

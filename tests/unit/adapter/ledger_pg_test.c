@@ -407,6 +407,84 @@ test_progress_reaches_the_loop(void **state)
     shop_close(&s);
 }
 
+#define HEALTH(where) "SELECT count(*) FROM region_health WHERE last_check_at BETWEEN now() - interval '1 minute' AND now() AND observed_by = 'us-east-1' AND " where
+
+/* What was told while the database was away is there afterwards, the newest only; a change shows soon, with or without rows. */
+static void
+test_health_is_written(void **state)
+{
+    char since[512], still[512];
+    struct shop s;
+
+    (void)state;
+    shop_open(&s, &pg, "health", true);
+    postgres_stop(&pg, false);
+    shop_start(&s);
+    shop_health(&s, WEST, "suspect", true, 0, 1);
+    shop_health(&s, WEST, "down", false, 0, 3);
+    shop_health(&s, EU, "healthy", true, 71005, 0);
+    postgres_start(&pg);
+    shop_wait(&s, HEALTH("region_id = 'us-west-2' AND state = 'down' AND NOT healthy AND latency_ms IS NULL AND consecutive_failures = 3"), 1);
+    shop_wait(&s, HEALTH("region_id = 'eu-west-1' AND state = 'healthy' AND healthy AND latency_ms = 72 AND consecutive_failures = 0"), 1);
+    sql_text(s.owner, "SELECT since FROM region_health WHERE region_id = 'eu-west-1'", since);
+    shop_health(&s, WEST, "recovering", false, 900, 0);
+    shop_wait(&s, HEALTH("state = 'recovering' AND latency_ms = 1"), 1);
+    shop_health(&s, EU, "healthy", true, 72005, 0);
+    shop_health(&s, WEST, "healthy", true, 900, 0);
+    shop_wait(&s, HEALTH("state = 'healthy' AND latency_ms IN (1, 73)"), 2);
+    assert_string_equal(sql_text(s.owner, "SELECT since FROM region_health WHERE region_id = 'eu-west-1'", still), since);
+    assert_int_equal(sql_long(s.owner, "SELECT count(*) FROM region_health"), 2);
+    shop_close(&s);
+}
+
+/* Neither a lock on its rows nor a database without its table keeps the ledger's rows waiting. */
+static void
+test_health_never_stops_rows(void **state)
+{
+    struct shop s;
+    PGconn *holder;
+
+    (void)state;
+    shop_open(&s, &pg, "health_locked", true);
+    holder = sql_open(s.owner);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE region_health IN ACCESS EXCLUSIVE MODE"));
+    shop_start(&s);
+    shop_health(&s, WEST, "down", false, 0, 3);
+    stream(&s, 20, NULL);
+    assert_each_once(&s);
+    PQfinish(holder);
+    shop_health(&s, WEST, "probing", false, 0, 3);
+    shop_wait(&s, HEALTH("state = 'probing'"), 1);
+    sql_do(s.owner, "DROP TABLE region_health");
+    shop_health(&s, WEST, "healthy", true, 0, 0);
+    stream(&s, 20, NULL);
+    assert_each_once(&s);
+    shop_close(&s);
+}
+
+static void
+test_sync_status_tells_how_far_each_region_is(void **state)
+{
+    struct shop s;
+
+    (void)state;
+    shop_open(&s, &pg, "sync", true);
+    sql_do(s.owner, "INSERT INTO regions (id, name, is_primary, is_read_replica) VALUES ('us-east-1', 'a', true, false), ('eu-west-1', 'b', false, true)");
+    s.settle_wait_ms = 30;
+    shop_start(&s);
+    shop_many(&s, FO_LANE_HIGH, 1, "h", 3, NOON);
+    shop_many(&s, FO_LANE_LOW, BOTH, "l", 2, NOON + 1000000);
+    shop_wait(&s, "SELECT rows_written FROM get_region_sync_status() WHERE region_id = 'us-east-1'", 5);
+    assert_text(&s, "SELECT string_agg(concat_ws(',', region_id, status, rows_written, rows_pending, extract(epoch FROM newest_row_at)::bigint,"
+        " lag_ms BETWEEN 0 AND 60000, reported_at > now() - interval '1 minute'), ' ') FROM get_region_sync_status()",
+        "eu-west-1,active,0,0 us-east-1,active,5,2,1769860801,t,t");
+    /* What waits in the journal is lag. */
+    shop_stop(&s);
+    sql_do(s.owner, "UPDATE fanout_ledger_cursor SET complete_to = complete_to - interval '1 hour'");
+    assert_int_equal(sql_long(s.owner, "SELECT lag_ms / 60000 FROM get_region_sync_status() WHERE region_id = 'us-east-1'"), 60);
+    shop_close(&s);
+}
+
 static int
 setup(void **state)
 {
@@ -439,6 +517,9 @@ main(void)
         cmocka_unit_test(test_row_that_cannot_be_stored_is_set_aside),
         cmocka_unit_test(test_rows_are_recognised_without_cursor),
         cmocka_unit_test(test_progress_reaches_the_loop),
+        cmocka_unit_test(test_health_is_written),
+        cmocka_unit_test(test_health_never_stops_rows),
+        cmocka_unit_test(test_sync_status_tells_how_far_each_region_is),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -257,6 +257,27 @@ test_log_function_and_guide_query(void **state)
 }
 
 static void
+test_health_as_the_guide_has_it(void **state)
+{
+    char db[256], broker[256], text[512];
+
+    (void)state;
+    make_migrated("health", db);
+    as_user(db, "fanout_broker", broker);
+    sql_do(db, "SELECT update_region_health('us-west-2', true, 71, 0)");
+    sql_do(db, "SELECT update_region_health('eu-west-1', false, NULL, 3)");
+    assert_string_equal(sql_text(db, "SELECT string_agg(concat_ws(',', region_id, healthy, latency_ms, consecutive_failures, observed_by, state), ' ' ORDER BY region_id)"
+        " FROM region_health WHERE last_check_at = since", text), "eu-west-1,f,3,postgres,down us-west-2,t,71,0,postgres,healthy");
+    sql_do(db, "SELECT * FROM region_health ORDER BY latency_ms");
+    sql_do(broker, "SELECT update_region_health('us-west-2', false, 80, 1, 'us-east-1', 'suspect', now())");
+    assert_int_equal(sql_long(db, "SELECT count(*) FROM region_health"), 3);
+    sql_do(db, "SELECT update_region_health('us-west-2', false, 90, 2)");
+    assert_string_equal(sql_text(db, "SELECT state || latency_ms || consecutive_failures FROM region_health WHERE region_id = 'us-west-2' AND observed_by = 'postgres'", text), "down902");
+    assert_int_equal(sql_long(db, "SELECT count(*) FROM region_health"), 3);
+    assert_int_equal(sql_long(db, "SELECT count(*) FROM get_region_sync_status()"), 0);
+}
+
+static void
 test_roles_may_do_no_more_than_they_need(void **state)
 {
     static const char *const never[] = {
@@ -268,6 +289,7 @@ test_roles_may_do_no_more_than_they_need(void **state)
         "UPDATE realtime_fanout_repeats SET event_id = 'x'",
         "DELETE FROM fanout_ledger_cursor",
         "DELETE FROM realtime_fanout_quarantine",
+        "DELETE FROM region_health",
         "INSERT INTO regions VALUES ('x', 'x')",
         "INSERT INTO fanout_migrations VALUES (99, 'x', 'x')",
         "CREATE TABLE mine (a int)",
@@ -291,6 +313,8 @@ test_roles_may_do_no_more_than_they_need(void **state)
     sql_do(reader, "SELECT * FROM realtime_fanout_log, regions, fanout_deliveries");
     sql_do(reader, "SELECT * FROM fanout_report(now(), now())");
     sql_do(reader, "SELECT * FROM fanout_explain('default', 'x')");
+    sql_do(reader, "SELECT * FROM region_health, get_region_sync_status()");
+    sql_refused(reader, "SELECT update_region_health('us-west-2', true, 1, 0)", "42501");
 }
 
 static int
@@ -321,6 +345,7 @@ main(void)
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_regions_are_listed),
         cmocka_unit_test(test_log_function_and_guide_query),
+        cmocka_unit_test(test_health_as_the_guide_has_it),
         cmocka_unit_test(test_roles_may_do_no_more_than_they_need),
     };
 
