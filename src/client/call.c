@@ -74,6 +74,10 @@ fo_call_fini(struct fo_call *call)
 {
     if (call->aio == NULL)
         return;
+    pthread_mutex_lock(&call->conn->lock);
+    if (call->state == FO_CALL_SENDING || call->state == FO_CALL_RECEIVING)
+        call->conn->cancelled_ms = fo_conn_now_ms();
+    pthread_mutex_unlock(&call->conn->lock);
     nng_aio_stop(call->aio);
     if (call->server != NULL)
         nng_ctx_close(call->ctx);

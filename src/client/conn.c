@@ -5,6 +5,7 @@
 
 #include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/tls/tls.h>
+#include <nng/supplemental/util/platform.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ enum {
     REDIAL_MS_MAX = 5000,       /* ...up to this, so that a slow handshake is not cut off for ever */
     RECONNECT_MS_MIN = 20, RECONNECT_MS_MAX = 500,
     ANSWER_BYTES_MAX = 16 << 20,
+    SETTLE_MS = 100, CLOSE_S_MAX = 2,
 };
 
 int64_t
@@ -285,14 +287,14 @@ cleanup:
     return err;
 }
 
-void
-fo_conn_destroy(struct fo_conn *c)
+static void *
+close_all(void *arg)
 {
-    pthread_mutex_lock(&c->lock);
-    c->is_stopping = true;
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-    pthread_join(c->keeper, NULL);
+    struct fo_conn *c = arg;
+    int64_t left = c->cancelled_ms != 0 ? c->cancelled_ms + SETTLE_MS - fo_conn_now_ms() : 0;
+
+    if (left > 0)
+        nng_msleep((nng_duration)left);
     for (unsigned i = 0; i < c->count; i++) {
         if (c->server[i].is_open)
             nng_close(c->server[i].socket);
@@ -303,6 +305,28 @@ fo_conn_destroy(struct fo_conn *c)
     pthread_mutex_destroy(&c->lock);
     pthread_mutex_destroy(&c->dial_lock);
     free(c);
+    return NULL;
+}
+
+void
+fo_conn_destroy(struct fo_conn *c)
+{
+    struct timespec until;
+    pthread_t closer;
+
+    pthread_mutex_lock(&c->lock);
+    c->is_stopping = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->keeper, NULL);
+    if (pthread_create(&closer, NULL, close_all, c) != 0) {
+        close_all(c);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_S_MAX;
+    if (pthread_timedjoin_np(closer, NULL, &until) != 0)
+        pthread_detach(closer);
 }
 
 struct fo_server *
@@ -391,5 +415,6 @@ fo_conn_suspect(struct fo_server *s)
 {
     pthread_mutex_lock(&s->conn->lock);
     s->suspect_until_ms = fo_conn_now_ms() + SUSPECT_MS;
+    s->conn->cancelled_ms = fo_conn_now_ms();
     pthread_mutex_unlock(&s->conn->lock);
 }

@@ -44,6 +44,7 @@ struct fo_conn {
     struct fo_server server[FO_ADDRESSES_MAX];
     unsigned count;
     int timeout_ms, connect_timeout_ms;
+    int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */
     struct nng_tls_config *tls;         /* null: no address uses TLS */
 };
 
@@ -53,7 +54,8 @@ bool fo_conn_wait(struct fo_conn *c, int64_t until_ms);
 
 /* FO_ERR_INVALID with the reason in ret_why (room for 256 bytes), FO_ERR_NO_MEMORY. Dials the first address. */
 FO_MUST_CHECK enum fo_err fo_conn_create(const struct fanout_options *options, struct fo_conn **ret_conn, char *ret_why);
-/* Closes the sockets; no call may be in flight. */
+/* Closes the sockets; no call may be in flight. In NNG 1.5.2 closing while a message is being received can hang for ever: answers
+ * to requests given up get a moment to arrive first, and a close that hangs all the same is left behind with its memory. */
 void fo_conn_destroy(struct fo_conn *c);
 
 /* The nearest address that is connected and not under suspicion, else the nearest that is connected; opens further addresses one by
