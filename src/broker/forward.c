@@ -185,7 +185,7 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
         fo_forward_send(f, peer, fo_lane_class(lane), rec->body);
 }
 
-/* Reads one record for the lane. False: nothing more is to be read now. */
+/* Reads one record for the lane, which follows again at the end. False: the journal cannot be read now. */
 static bool
 read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
 {
@@ -204,7 +204,7 @@ read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
     if (err == FO_ERR_NOT_FOUND || (err == FO_OK && rec.lsn >= f->stored_lsn)) {
         fo_link_read_past(&p->link, lane, from < f->stored_lsn ? f->stored_lsn : from, true);
         close_reader(f, peer, lane);
-        return false;
+        return true;                    /* another lane may still be behind */
     }
     if (err == FO_ERR_CORRUPT) {
         fo_log(FO_LOG_ERROR, "journal_record_damaged", FO_I("lsn", rec.lsn), FO_S("peer", fo_context_name(f->ctx, peer)));
