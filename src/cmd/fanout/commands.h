@@ -15,6 +15,7 @@ enum cmd_exit {
     CMD_PARTIAL = 5,        /* some events were accepted, some refused */
 };
 
+int cmd_audit(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_explain(int argc, char **argv);

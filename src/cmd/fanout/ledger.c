@@ -4,6 +4,7 @@
 #include "cmd/fanout/ledger.h"
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,4 +118,16 @@ ledger_query(struct ledger *ledger, const char *sql, const char *const *params, 
     PQclear(result);
     *ret_rows = rows;
     return CMD_OK;
+}
+
+int
+ledger_exec(struct ledger *ledger, const char *sql)
+{
+    PGresult *result = PQexec(ledger->conn, sql);
+    bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+
+    if (!is_done)
+        keep_error(ledger, ledger->why, sizeof(ledger->why));
+    PQclear(result);
+    return is_done ? CMD_OK : CMD_FAILED;
 }

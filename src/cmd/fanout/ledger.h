@@ -13,4 +13,6 @@ void ledger_close(struct ledger *ledger);
 /* Runs one statement with text parameters. ret_rows: an array of objects with the columns' names; numbers, booleans and
  * jsonb as themselves, null as null, everything else as text. CMD_FAILED: ledger_last_error says why. */
 int ledger_query(struct ledger *ledger, const char *sql, const char *const *params, int count, json_t **ret_rows);
+/* Runs one statement that gives no rows. */
+int ledger_exec(struct ledger *ledger, const char *sql);
 const char *ledger_last_error(const struct ledger *ledger);

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     { "sub", "print events as they come", cmd_sub },
     { "explain", "one event's whole story, proven", cmd_explain },
     { "report", "success rates and latencies per type and region", cmd_report },
+    { "audit", "prove that nothing was lost, doubled or changed", cmd_audit },
     { "region", "regions, and the links between them", cmd_region },
     { "doctor", "check configuration, keys, ports, database and peers", cmd_doctor },
     { "bench", "measure rate and latency, check for loss", cmd_bench },
