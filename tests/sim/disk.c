@@ -137,6 +137,7 @@ complete(struct sim *s, const struct task *t)
     if (d->is_failing || d->is_full) {
         enum fo_err err = d->is_failing ? FO_ERR_IO : FO_ERR_NO_SPACE;
 
+        s->covered.disk_errors++;
         trace_note(s, (int)t->node, "write_failed", err, 0, fo_err_name(err));
         j->must_retry = err == FO_ERR_NO_SPACE;
         j->has_failed = err == FO_ERR_IO;
@@ -190,6 +191,7 @@ trim(struct fo_journal *base, uint64_t below_lsn)
             free(d->rec[d->first].body);
             d->rec[d->first++].body = NULL;
         }
+        j->sim->covered.trims++;
         trace_note(j->sim, (int)j->node, "trimmed", d->first_lsn, below_lsn, NULL);
     }
 }
@@ -315,6 +317,7 @@ sim_journal_crash(struct sim_journal *j, uint64_t live_state, uint64_t *ret_stat
         uint64_t how = sim_below(s, 3);
 
         kept = how == 0 ? 0 : how == 1 ? j->flight.count : (unsigned)sim_below(s, j->flight.count + 1);
+        s->covered.torn_groups += kept > 0 && kept < j->flight.count;
         if (kept < j->flight.count)
             *ret_state = j->flight.at[kept].state_before;
     }

@@ -209,6 +209,7 @@ void
 net_cut(struct sim *s, unsigned from, unsigned to, bool tells)
 {
     trace_note(s, (int)from, "cut", to, tells, NULL);
+    s->covered.cuts++;
     for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
         s->net.link[from][to][cls].is_cut = true;
     if (tells)

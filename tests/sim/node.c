@@ -213,9 +213,10 @@ step(struct sim *s, const struct task *t)
     check_bounds(s, n);
     if (fo_broker_failure(n->broker) != FO_OK)
         leave(s, n, "journal failed");
-    else if (n->is_stopping && fo_broker_is_drained(n->broker))
+    else if (n->is_stopping && fo_broker_is_drained(n->broker)) {
+        s->covered.drains++;
         leave(s, n, "drained");
-    else
+    } else
         go_on(s, n, due, count);
 }
 
@@ -291,6 +292,21 @@ node_start(struct sim *s, unsigned i)
     net_node_up(s, i);
 }
 
+static void
+take_coverage(struct sim *s, const struct fo_broker *b)
+{
+    struct coverage *c = &s->covered;
+
+    c->kills++;
+    c->relayed += b->ctx.counters.relayed_frames;
+    c->gaps += b->ctx.counters.gap_batches;
+    c->duplicates += b->ctx.counters.duplicate_batches;
+    c->refused_frames += b->ctx.counters.refused_frames;
+    c->excepted += b->ctx.counters.excepted_events;
+    for (unsigned p = 1; p < b->ctx.regions.count; p++)
+        c->retransmits += b->forward.peer[p].link.retransmits;
+}
+
 void
 node_kill(struct sim *s, unsigned i)
 {
@@ -299,6 +315,7 @@ node_kill(struct sim *s, unsigned i)
     if (!n->is_up)
         return;
     trace_note(s, (int)i, "dies", n->inbox_count, n->open_count, NULL);
+    take_coverage(s, n->broker);
     sim_journal_crash(&n->journal, node_state_hash(n), &n->expected_state);
     n->has_expected_state = n->disk.count > 0;
     n->is_up = false;

@@ -117,6 +117,7 @@ begin_again(struct sim *s, unsigned i, const json_t *answer)
         sim_fail(s, "reader %u is refused: %s", i, code ? code : "no code");
         return;
     }
+    s->covered.cursors_gone++;
     (void)sscanf(r->cursor, "c1.%*[a-z0-9-].%*x.%llx", &lsn);
     if (lsn >= s->node[r->node].disk.first_lsn)
         sim_fail(s, "reader %u is told that its position %llx is gone, and it is there", i, lsn);

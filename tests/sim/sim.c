@@ -34,7 +34,7 @@ draw_plan(struct sim *s)
     p->publishers = p->nodes + (unsigned)sim_below(s, p->nodes + 1);
     p->readers = p->nodes * 2 + (unsigned)sim_below(s, p->nodes);
     p->events = 30 + (unsigned)sim_below(s, 150);
-    p->active_ns = (500 + (int64_t)sim_below(s, 4000)) * ms;
+    p->active_ns = (500 + (int64_t)sim_below(s, sim_chance(s, 150) ? 15000 : 4000)) * ms;
     p->crash = (unsigned)one_of(s, (const uint64_t[]){ 0, 1, 3 }, 3);
     p->cut = (unsigned)one_of(s, (const uint64_t[]){ 0, 1, 4 }, 3);
     p->disk_fault = (unsigned)one_of(s, (const uint64_t[]){ 0, 1, 3 }, 3);
@@ -79,7 +79,7 @@ fault_cut(struct sim *s)
 {
     unsigned from = (unsigned)sim_below(s, s->plan.nodes), to = (unsigned)sim_below(s, s->plan.nodes);
     bool is_both = sim_chance(s, 400), tells = sim_chance(s, 500);
-    int64_t lasts = (int64_t)(10 + sim_below(s, 2500)) * ms;
+    int64_t lasts = (int64_t)(10 + sim_below(s, sim_chance(s, 300) ? 8000 : 1000)) * ms;
 
     if (from == to)
         return;

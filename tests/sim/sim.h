@@ -70,7 +70,11 @@ struct plan {                                   /* drawn from the seed */
     bool is_skewed;
 };
 
+/* How often what makes a schedule hard has happened. */
+struct coverage { uint64_t kills, torn_groups, drains, disk_errors, cuts, relayed, retransmits, gaps, duplicates, refused_frames, excepted, cursors_gone, trims; };
+
 struct sim {
+    struct coverage covered;
     uint64_t seed;
     enum bug bug;
     bool is_printing, is_healing;
@@ -99,6 +103,7 @@ static inline bool sim_chance(struct sim *s, unsigned permille) { return sim_bel
 void sim_after(struct sim *s, int64_t delay_ns, void (*run)(struct sim *, const struct task *), unsigned node, uint64_t a, uint64_t b, void *take);
 
 /* trace.c: what happens goes into the hash, and is printed if asked for */
+extern bool trace_expects_failure;       /* an assertion that fails is then what was asked for */
 void trace_note(struct sim *s, int node, const char *what, uint64_t a, uint64_t b, const char *text);
 const char *record_type_name(enum fo_record_type type);
 
