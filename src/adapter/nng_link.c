@@ -33,6 +33,8 @@ on_dialer_pipe(nng_pipe pipe, nng_pipe_ev ev, void *arg)
     struct fo_input in = { .peer = d->peer, .cls = d->cls };
     int change;
 
+    if (ev == NNG_PIPE_EV_ADD_PRE)
+        fo_nng_patience_dialed(pipe);
     pthread_mutex_lock(&d->mutex);
     change = fo_nng_pipes_note(&d->pipes, pipe, ev);
     if (change != 0) {

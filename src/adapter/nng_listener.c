@@ -41,10 +41,12 @@ start(struct fo_nng_listener *l, const char *url, nng_listener *ret_listener)
     if (rv != 0)
         return rv;
     if ((l->tls != NULL && (rv = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, l->tls)) != 0) ||
+        ((l->tls != NULL || l->is_tcp) && (rv = nng_listener_set_bool(listener, NNG_OPT_TCP_KEEPALIVE, true)) != 0) ||
         (rv = nng_listener_start(listener, 0)) != 0) {
         nng_listener_close(listener);
         return rv;
     }
+    fo_nng_patience_listening(listener);
     *ret_listener = listener;
     return 0;
 }

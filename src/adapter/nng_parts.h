@@ -24,6 +24,10 @@ bool fo_nng_pipes_has_remote(struct fo_nng_pipes *pipes, const struct sockaddr_s
 /* All three events of a socket to one callback. */
 FO_MUST_CHECK int fo_nng_pipes_watch(nng_socket socket, nng_pipe_cb on_event, void *arg);
 
+/* nng_patience.c: the kernel gives up a tcp connection over which nothing passes, in seconds instead of many minutes. */
+void fo_nng_patience_dialed(nng_pipe pipe);         /* in ADD_PRE; of any transport */
+void fo_nng_patience_listening(nng_listener listener);  /* started; for what it accepts from now on */
+
 /* nng_tls.c */
 struct fo_nng_tls { char *cert, *key, *ca; };   /* PEM texts; null: no TLS configured */
 FO_MUST_CHECK enum fo_err fo_nng_tls_read(const struct fo_nng_config *config, struct fo_nng_tls *ret_tls, struct fo_fault *ret_fault);

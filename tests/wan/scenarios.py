@@ -3,7 +3,7 @@
 """What a bad WAN costs: brokers in three network namespaces, steady publishing from each, readers by cursor in each, and one
 fault after the other. After each fault is healed: nothing lost, nothing twice, in order, every backlog zero; and how long that took.
 
-    tests/wan/scenarios.py [--full] [--only WORD,...] [--seed N] [--build DIR]
+    tests/wan/scenarios.py [--full] [--only WORD,...] [--seconds N] [--seed N] [--build DIR]
 
 Without --full each fault lasts a few seconds. Needs root for network namespaces; says SKIP where there are none."""
 import argparse
@@ -76,7 +76,7 @@ def heal(lab):
 
 
 SCENARIOS = [
-    Scenario("healthy, 80 ms round trip", rules(BASE), lambda s, t: False),
+    Scenario("healthy, 80 ms round trip", rules(BASE)),
     Scenario("+500 ms each way", rules("delay=540ms jitter=20ms")),
     Scenario("+500 ms, 1.7 Mbit/s offered", rules("delay=540ms jitter=20ms"), per_second=150, payload_bytes=1000, full_only=True),
     Scenario("10 % loss", rules(BASE + " loss=10%")),
@@ -179,20 +179,20 @@ def print_row(values, file=sys.stdout):
     print("| " + f"{values[0]:31}" + " | " + " | ".join(f"{v:>{WIDTH}}" for v in values[1:]) + " |", file=file, flush=True)
 
 
-def play_all(full=False, only=(), seed=1):
+def play_all(full=False, only=(), seed=1, seconds=None):
     """Plays them in one cluster, prints the table, and returns what went wrong."""
     from lab import Lab
     from traffic import Reader
     chosen = [s for s in SCENARIOS if (full or not s.full_only) and (not only or any(w in s.name for w in only))]
-    problems = []
-    print(f"WAN faults of {FULL_FAULT_S if full else SHORT_FAULT_S} s, seed {seed}. all there: from healing until all that was acknowledged "
+    problems, seconds = [], seconds or (FULL_FAULT_S if full else SHORT_FAULT_S)
+    print(f"WAN faults of {seconds} s, seed {seed}. all there: from healing until all that was acknowledged "
           "before it had arrived everywhere; ms from publisher to subscriber where the fault hits, by lane, and elsewhere", flush=True)
     print_row(HEADINGS)
     print_row(["-" * 31] + ["-" * WIDTH] * (len(HEADINGS) - 1))
     with Lab(rules=BASE, seed=seed) as lab:
         readers = {b.region: Reader(b) for b in lab.cluster}
         for number, scenario in enumerate(chosen):
-            outcome = play(lab, readers, scenario, FULL_FAULT_S if full else SHORT_FAULT_S, number)
+            outcome = play(lab, readers, scenario, seconds, number)
             print_row(cells(outcome))
             problems += outcome.problems()
         for region, reader in readers.items():
@@ -208,6 +208,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="long faults, each direction cut")
     parser.add_argument("--only", default="", help="scenarios whose name contains one of these words")
+    parser.add_argument("--seconds", type=float, help=f"how long a fault lasts (default: {SHORT_FAULT_S}, with --full {FULL_FAULT_S})")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", help="build directory (default: $FANOUT_BUILD or build-test)")
     args = parser.parse_args()
@@ -217,7 +218,7 @@ def main():
     if why_not():
         print(f"SKIP: {why_not()}")
         return 0
-    problems = play_all(args.full, [w for w in args.only.split(",") if w], args.seed)
+    problems = play_all(args.full, [w for w in args.only.split(",") if w], args.seed, args.seconds)
     for problem in problems:
         print("FAILED: " + problem)
     return 1 if problems else 0
