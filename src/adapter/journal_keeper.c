@@ -33,8 +33,9 @@ has_trim_work(const struct fo_segments *s)
     return s->count > 1 && s->table[0].end <= s->trim_below;
 }
 
-/* With the lock held, which it lets go of meanwhile. Out of the table first, so that new readers are told the truth. Oldest first,
- * so that a crash leaves no gap. */
+/* With the lock held, which it lets go of meanwhile. Oldest first, so that a crash leaves no gap; for the same reason one that cannot
+ * be deleted stays, with all behind it, until the next trim. A reader that comes between the file and the table finds no file, and is told
+ * the truth. */
 static void
 trim_now(struct fo_segments *s)
 {
@@ -42,18 +43,24 @@ trim_now(struct fo_segments *s)
     unsigned deleted = 0;
 
     while (has_trim_work(s)) {
+        bool is_gone;
+
         fo_segment_name(s->table[0].base, name);
+        pthread_mutex_unlock(&s->mu);
+        is_gone = unlinkat(s->dir_fd, name, 0) == 0 || errno == ENOENT;
+        if (!is_gone)
+            fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("segment", name), FO_S("reason", strerror(errno)));
+        pthread_mutex_lock(&s->mu);
+        if (!is_gone) {
+            s->trim_below = s->table[0].base;
+            break;
+        }
         s->count--;
         memmove(s->table, s->table + 1, s->count * sizeof *s->table);
-        pthread_mutex_unlock(&s->mu);
-        if (unlinkat(s->dir_fd, name, 0) != 0)
-            fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("segment", name), FO_S("reason", strerror(errno)));
-        else
-            deleted++;
-        pthread_mutex_lock(&s->mu);
+        deleted++;
     }
     pthread_mutex_unlock(&s->mu);
-    if (fsync(s->dir_fd) != 0)
+    if (deleted > 0 && fsync(s->dir_fd) != 0)
         fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("reason", strerror(errno)));
     fo_log(FO_LOG_DEBUG, "journal_trimmed", FO_I("segments", deleted));
     pthread_mutex_lock(&s->mu);

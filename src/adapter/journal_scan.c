@@ -22,12 +22,14 @@ is_all_zero(const uint8_t *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-/* A write that power cut short leaves whole sectors as they were, and they were zeros. */
+/* A write that power cut short leaves whole sectors as they were, and they were zeros. The first sector may be shared with an older
+ * record: then what was to come behind that one is zero, where a record that was written begins with its magic number. */
 static enum fo_err
 looks_unwritten(struct scanner *sc, uint64_t from, uint64_t to, bool *ret_is)
 {
     uint64_t sector = (from + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
-    size_t head = to - from < FO_RECORD_HEADER_BYTES ? (size_t)(to - from) : FO_RECORD_HEADER_BYTES;
+    uint64_t head_end = sector > from && sector < to ? sector : to;
+    size_t head = head_end - from < FO_RECORD_HEADER_BYTES ? (size_t)(head_end - from) : FO_RECORD_HEADER_BYTES;
     const uint8_t *p;
     enum fo_err err = fo_span_get(&sc->w, from, head, FO_WINDOW_AHEAD_BYTES, sc->limit, &p);
 
