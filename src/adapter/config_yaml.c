@@ -93,6 +93,7 @@ static const cyaml_schema_field_t ledger_fields[] = {
     TEXT("conninfo", IN(ledger), conninfo),
     NUMBER("rows_max", IN(ledger), rows_max),
     NUMBER("settle_wait_ms", IN(ledger), settle_wait_ms),
+    NUMBER("answer_timeout_ms", IN(ledger), answer_timeout_ms),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t log_fields[] = {

@@ -52,6 +52,7 @@ static const struct fo_config_number numbers[] = {
     N("journal.retention_bytes", journal.retention_bytes, GIB(1), 0, UINT64_C(1) << 50),
     N("ledger.rows_max", ledger.rows_max, 10000, 256, 1000000),
     N("ledger.settle_wait_ms", ledger.settle_wait_ms, 10000, 0, 3600000),
+    N("ledger.answer_timeout_ms", ledger.answer_timeout_ms, 60000, 100, 3600000),
 };
 #undef N
 

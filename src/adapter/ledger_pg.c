@@ -22,6 +22,7 @@ enum {
     BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 2000,
     CURSOR_ONLY_MS = 5000,              /* with no rows to write the cursor moves this often, or after this many bytes */
     CURSOR_ONLY_BYTES = 16 << 20,
+    PATIENCE_MAX = 10,                  /* times answer_timeout_ms, for a server that is slow */
     BREAK_WAIT_MS = 1000,
 };
 
@@ -119,6 +120,11 @@ go_down(struct fo_ledger *l, enum fo_err err)
         fo_log(FO_LOG_WARN, "ledger_down", FO_E(err), FO_S("reason", l->pg.error), FO_I("lsn", l->writer.lsn));
     snprintf(l->told, sizeof l->told, "%s", l->pg.error);
     l->pg.error[0] = '\0';
+    if (err == FO_ERR_TIMEOUT) {
+        fo_ledger_writer_was_slow(&l->writer);
+        if (l->pg.answer_ms <= l->config.answer_timeout_ms * (uint64_t)PATIENCE_MAX / 2)
+            l->pg.answer_ms *= 2;
+    }
     sleep_until(l, clock_ns(CLOCK_MONOTONIC) + l->backoff_ms * INT64_C(1000000), false);
     l->backoff_ms = l->backoff_ms * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : l->backoff_ms * 2;
 }
@@ -280,6 +286,7 @@ write_due(struct fo_ledger *l, bool *ret_more)
         return err;
     l->written_at_ns = now_ns;
     l->backoff_ms = BACKOFF_MS_MIN;
+    l->pg.answer_ms = l->config.answer_timeout_ms;
     show(l, l->writer.lsn, "");
     post_progress(l, l->writer.lsn);
     *ret_more = !l->is_at_end || fo_ledger_window_due(&l->window, wait_until(l), l->config.rows_max, NULL) > 0;
@@ -394,7 +401,7 @@ fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_le
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&l->wake, &attr);
     pthread_condattr_destroy(&attr);
-    fo_pg_init(&l->pg);
+    fo_pg_init(&l->pg, config->answer_timeout_ms);
     fo_ledger_board_init(&l->board, config->regions);
     config->journal->ops->stats(config->journal, &stats);
     l->status.lsn = stats.first_lsn;

@@ -3,11 +3,13 @@
  * The ledger's writer: a thread that reads this region's own batches and their acks from the journal, behind its durable end,
  * and writes one realtime_fanout_log row per event to the primary PostgreSQL. How far it has come stands in the
  * database (fanout_ledger_cursor) and moves in the transaction that writes the rows, so a row is there exactly once
- * whatever breaks in between. PostgreSQL may be away for as long as the journal has room.
+ * whatever breaks in between. PostgreSQL may be away for as long as the journal has room, and may come back without its last
+ * commits (a standby that lagged): the cursor has gone back with the rows, and what the journal still has is written again.
  *
  *   down --connect, read cursor--> reading and writing --anything fails--> down, again after 0.1 to 2 s
  *
- * Rows are written in journal order. A batch waits for its acks for at most settle_wait_ms; what is open then is written as
+ * A server that hangs is left after answer_timeout_ms; the next try is smaller and more patient, so that one that is merely slow
+ * gets there too. Rows are written in journal order. A batch waits for its acks for at most settle_wait_ms; what is open then is written as
  * pending, and a later ack settles the row. */
 #pragma once
 #include "broker/broker.h"
@@ -23,6 +25,7 @@ struct fo_ledger_config {                   /* strings and pointers are borrowed
     uint64_t epoch;                         /* of the data directory: another one makes it begin anew */
     uint32_t rows_max;                      /* per transaction */
     uint32_t settle_wait_ms;
+    uint32_t answer_timeout_ms;             /* without a sign from the server, after which another connection is tried */
 };
 
 struct fo_ledger_status {

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapter/ledger_pg_conn.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
+/* The server's side of a dead connection: it must let go of the cursor's row soon, whatever it was doing. */
+#define SESSION "SET client_min_messages = error; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';" \
+    " SET IntervalStyle = 'postgres'; SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 10;" \
+    " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000;" \
+    " SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+
 void
-fo_pg_init(struct fo_pg *pg)
+fo_pg_init(struct fo_pg *pg, uint32_t answer_ms)
 {
-    *pg = (struct fo_pg){ .sock = -1 };
+    *pg = (struct fo_pg){ .sock = -1, .answer_ms = answer_ms };
     pthread_mutex_init(&pg->mutex, NULL);
 }
 
@@ -80,6 +88,75 @@ judge(struct fo_pg *pg, const PGresult *res, ExecStatusType expected)
     return translate(pg);
 }
 
+static enum fo_err
+lost(struct fo_pg *pg)
+{
+    keep_error(pg, PQerrorMessage(pg->conn), NULL);
+    return FO_ERR_UNAVAILABLE;
+}
+
+/* Until the server has said something, or takes more when is_writing. */
+static enum fo_err
+wait_server(struct fo_pg *pg, bool is_writing)
+{
+    struct pollfd p = { PQsocket(pg->conn), (short)(is_writing ? POLLIN | POLLOUT : POLLIN), 0 };
+    int n;
+
+    while ((n = poll(&p, 1, (int)pg->answer_ms)) < 0 && errno == EINTR)
+        ;
+    if (n == 0) {
+        snprintf(pg->error, sizeof pg->error, "no answer from the server within %u ms", pg->answer_ms);
+        return FO_ERR_TIMEOUT;
+    }
+    return n > 0 && ((p.revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1) ? FO_OK : lost(pg);
+}
+
+static enum fo_err
+flush(struct fo_pg *pg)
+{
+    enum fo_err err = FO_OK;
+    int rv;
+
+    while (err == FO_OK && (rv = PQflush(pg->conn)) != 0)
+        err = rv < 0 ? lost(pg) : wait_server(pg, true);
+    return err;
+}
+
+/* ret_res: null when the statement is over. */
+static enum fo_err
+next_result(struct fo_pg *pg, PGresult **ret_res)
+{
+    enum fo_err err = FO_OK;
+
+    while (err == FO_OK && PQisBusy(pg->conn))
+        err = wait_server(pg, false);
+    if (err == FO_OK)
+        *ret_res = PQgetResult(pg->conn);
+    return err;
+}
+
+/* Takes every result of what was sent. The first failure is what counts; ret_res, if not null, gets the last result. */
+static enum fo_err
+finish(struct fo_pg *pg, int was_sent, PGresult **ret_res)
+{
+    PGresult *res = NULL, *last = NULL;
+    enum fo_err err = was_sent == 1 ? flush(pg) : lost(pg), failure = FO_OK;
+
+    while (err == FO_OK && (err = next_result(pg, &res)) == FO_OK && res != NULL) {
+        if (failure == FO_OK)
+            failure = judge(pg, res, PGRES_COMMAND_OK);
+        PQclear(last);
+        last = res;
+    }
+    if (err == FO_OK)
+        err = failure;
+    if (err == FO_OK && ret_res != NULL)
+        *ret_res = last;
+    else
+        PQclear(last);
+    return err;
+}
+
 static void
 on_notice(void *ctx, const PGresult *res)
 {
@@ -104,8 +181,9 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
     }
     PQsetNoticeReceiver(pg->conn, on_notice, NULL);
     set_sock(pg, PQsocket(pg->conn));
-    err = fo_pg_do(pg, "SET client_min_messages = error; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'");
-    if (err != FO_OK)
+    if (PQsetnonblocking(pg->conn, 1) != 0)
+        return lost(pg);
+    if ((err = fo_pg_do(pg, SESSION)) != FO_OK)
         return err;
     if (strcmp(PQparameterStatus(pg->conn, "in_hot_standby") ?: "off", "on") == 0
         || strcmp(PQparameterStatus(pg->conn, "default_transaction_read_only") ?: "off", "on") == 0) {
@@ -118,32 +196,29 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
 enum fo_err
 fo_pg_do(struct fo_pg *pg, const char *sql)
 {
-    PGresult *res = PQexec(pg->conn, sql);
-    enum fo_err err = judge(pg, res, PGRES_COMMAND_OK);
-
-    PQclear(res);
-    return err;
+    return finish(pg, PQsendQuery(pg->conn, sql), NULL);
 }
 
 enum fo_err
 fo_pg_query(struct fo_pg *pg, const char *sql, int count, const char *const *params, PGresult **ret_res)
 {
-    PGresult *res = PQexecParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0);
-    enum fo_err err = judge(pg, res, PGRES_COMMAND_OK);
-
-    if (err == FO_OK && ret_res != NULL)
-        *ret_res = res;
-    else
-        PQclear(res);
-    return err;
+    return finish(pg, PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0), ret_res);
 }
 
 enum fo_err
 fo_pg_copy_begin(struct fo_pg *pg, const char *sql)
 {
-    PGresult *res = PQexec(pg->conn, sql);
-    enum fo_err err = judge(pg, res, PGRES_COPY_IN);
+    PGresult *res = NULL;
+    enum fo_err err = PQsendQuery(pg->conn, sql) == 1 ? flush(pg) : lost(pg);
 
+    if (err != FO_OK || (err = next_result(pg, &res)) != FO_OK)
+        return err;
+    if ((err = judge(pg, res, PGRES_COPY_IN)) != FO_OK) {
+        enum fo_err ended = finish(pg, 1, NULL);
+
+        if (ended != FO_OK)
+            err = ended;
+    }
     PQclear(res);
     return err;
 }
@@ -151,26 +226,25 @@ fo_pg_copy_begin(struct fo_pg *pg, const char *sql)
 enum fo_err
 fo_pg_copy_put(struct fo_pg *pg, struct fo_slice data)
 {
-    if (data.n == 0 || PQputCopyData(pg->conn, (const char *)data.p, (int)data.n) == 1)
+    enum fo_err err;
+    int rv;
+
+    if (data.n == 0)
         return FO_OK;
-    keep_error(pg, PQerrorMessage(pg->conn), NULL);
-    return FO_ERR_UNAVAILABLE;
+    while ((rv = PQputCopyData(pg->conn, (const char *)data.p, (int)data.n)) == 0)
+        if ((err = wait_server(pg, true)) != FO_OK)
+            return err;
+    return rv == 1 ? flush(pg) : lost(pg);
 }
 
 enum fo_err
 fo_pg_copy_end(struct fo_pg *pg, const char *failure)
 {
-    PGresult *res;
-    enum fo_err err = FO_OK;
+    enum fo_err err;
+    int rv;
 
-    if (PQputCopyEnd(pg->conn, failure) != 1) {
-        keep_error(pg, PQerrorMessage(pg->conn), NULL);
-        return FO_ERR_UNAVAILABLE;
-    }
-    while ((res = PQgetResult(pg->conn)) != NULL) {
-        if (err == FO_OK)
-            err = judge(pg, res, PGRES_COMMAND_OK);
-        PQclear(res);
-    }
-    return err;
+    while ((rv = PQputCopyEnd(pg->conn, failure)) == 0)
+        if ((err = wait_server(pg, true)) != FO_OK)
+            return err;
+    return finish(pg, rv, NULL);
 }

@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include "base/bytes.h"
 
-/* Errors of every call; `error` says it in words. After UNAVAILABLE, REJECTED and STALE the connection is to be closed.
+/* Errors of every call; `error` says it in words. After UNAVAILABLE, TIMEOUT, REJECTED and STALE the connection is to be closed.
  *   FO_ERR_UNAVAILABLE  the connection is lost, the server is shutting down or read-only
+ *   FO_ERR_TIMEOUT      the server said nothing for answer_ms
  *   FO_ERR_BUSY         deadlock or serialization: the transaction may be tried again
  *   FO_ERR_EXISTS       a unique constraint
  *   FO_ERR_INVALID      PostgreSQL cannot store this value
@@ -15,11 +16,12 @@
 struct fo_pg {
     PGconn *conn;
     char error[192], sqlstate[6];
+    uint32_t answer_ms;
     pthread_mutex_t mutex;                  /* over sock */
     int sock;                               /* -1: none that may be broken */
 };
 
-void fo_pg_init(struct fo_pg *pg);
+void fo_pg_init(struct fo_pg *pg, uint32_t answer_ms);
 void fo_pg_fini(struct fo_pg *pg);
 /* Connects to a server that takes writes; at most 5 s for each host. */
 FO_MUST_CHECK enum fo_err fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application);

@@ -114,7 +114,7 @@ fo_ledger_board_write(struct fo_ledger_board *b, struct fo_pg *pg, struct fo_wal
     if (err == FO_OK && (err = add_complete_to(&sql, b->regions->name[0], complete_to)) == FO_OK && (err = fo_buf_add(&sql, "COMMIT", sizeof "COMMIT")) == FO_OK)
         err = fo_pg_do(pg, (const char *)sql.p);
     fo_buf_fini(&sql);
-    if (err == FO_OK || err == FO_ERR_UNAVAILABLE)
+    if (err == FO_OK || err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT)
         return err;
     if (!b->is_told)
         fo_log(FO_LOG_WARN, "ledger_health_not_written", FO_E(err), FO_S("reason", pg->error));

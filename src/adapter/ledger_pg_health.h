@@ -29,6 +29,6 @@ bool fo_ledger_board_put(struct fo_ledger_board *b, const struct fo_broker_healt
 void fo_ledger_board_connected(struct fo_ledger_board *b);
 /* When the next write is due, on the monotonic clock: soon after a change, every 10 s besides. */
 int64_t fo_ledger_board_due_ns(struct fo_ledger_board *b);
-/* One short transaction; it also moves this region's complete_to (us 0: not known). FO_ERR_UNAVAILABLE: the connection is
- * gone. Whatever else the database says is logged once per connection and is no error. */
+/* One short transaction; it also moves this region's complete_to (us 0: not known). FO_ERR_UNAVAILABLE and
+ * TIMEOUT: the connection is gone. Whatever else the database says is logged once per connection and is no error. */
 FO_MUST_CHECK enum fo_err fo_ledger_board_write(struct fo_ledger_board *b, struct fo_pg *pg, struct fo_wall complete_to, int64_t now_ns);

@@ -188,6 +188,13 @@ copy_batch(struct fo_ledger_writer *wr, unsigned index)
     return err == FO_ERR_PARSE ? FO_ERR_INVALID : err;
 }
 
+/* The connection is closed after this anyway, and may well hang. */
+static bool
+is_over(enum fo_err err)
+{
+    return err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT;
+}
+
 static enum fo_err
 copy_batches(struct fo_ledger_writer *wr, const char *copy, unsigned count)
 {
@@ -201,6 +208,8 @@ copy_batches(struct fo_ledger_writer *wr, const char *copy, unsigned count)
         err = copy_batch(wr, i);
     if (err == FO_OK && (err = fo_ledger_rows_close(&wr->out)) == FO_OK)
         err = fo_pg_copy_put(wr->pg, fo_buf_slice(&wr->out));
+    if (is_over(err))
+        return err;
     ended = fo_pg_copy_end(wr->pg, err == FO_OK ? NULL : "given up");
     return err != FO_OK ? err : ended;
 }
@@ -300,6 +309,21 @@ copy_singly(struct fo_ledger_writer *wr, uint64_t *ret_rows, uint64_t *ret_repea
     return err;
 }
 
+/* Rolls back and keeps what the error before it said. */
+static enum fo_err
+give_up(struct fo_ledger_writer *wr)
+{
+    char error[sizeof wr->pg->error], sqlstate[sizeof wr->pg->sqlstate];
+    enum fo_err err;
+
+    memcpy(error, wr->pg->error, sizeof error);
+    memcpy(sqlstate, wr->pg->sqlstate, sizeof sqlstate);
+    err = fo_pg_do(wr->pg, "ROLLBACK");
+    memcpy(wr->pg->error, error, sizeof error);
+    memcpy(wr->pg->sqlstate, sqlstate, sizeof sqlstate);
+    return err;
+}
+
 static enum fo_err
 transaction(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn, enum mode mode)
 {
@@ -326,15 +350,19 @@ transaction(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn, enum
     if (err == FO_OK)
         err = fo_pg_do(wr->pg, "COMMIT");
     if (err != FO_OK) {
-        if (PQstatus(wr->pg->conn) == CONNECTION_OK)
-            PQclear(PQexec(wr->pg->conn, "ROLLBACK"));
-        return err;
+        return is_over(err) || give_up(wr) == FO_OK ? err : FO_ERR_UNAVAILABLE;
     }
     wr->epoch = wr->config->epoch;
     wr->lsn = lsn;
     wr->rows_written += rows, wr->rows_repeated += repeats, wr->rows_quarantined += quarantined;
     fo_ledger_window_written(wr->window, count);
     return FO_OK;
+}
+
+void
+fo_ledger_writer_was_slow(struct fo_ledger_writer *wr)
+{
+    wr->batches_max = wr->batches_tried > 1 ? wr->batches_tried / 2 : 1;
 }
 
 enum fo_err
@@ -345,6 +373,7 @@ fo_ledger_write(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn)
     if (count > wr->batches_max)
         count = wr->batches_max;
     for (;;) {
+        wr->batches_tried = count;
         err = transaction(wr, count, next_lsn, STRAIGHT);
         if (err == FO_ERR_EXISTS && count > 0)
             err = transaction(wr, count, next_lsn, MERGED);

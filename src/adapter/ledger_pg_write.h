@@ -21,6 +21,7 @@ struct fo_ledger_writer {
     struct fo_ledger_rows rows;
     struct fo_buf out;                      /* COPY data */
     unsigned batches_max;                   /* per transaction, after a refusal; doubles again */
+    unsigned batches_tried;                 /* in the last one */
     uint64_t epoch_first;                   /* oldest epoch in this journal */
     struct fo_wall read_to;                 /* what was acknowledged before it has been read from the journal; us 0: not known */
     uint64_t epoch, lsn;                    /* of the cursor as we left it in the database */
@@ -34,6 +35,8 @@ void fo_ledger_writer_fini(struct fo_ledger_writer *wr);
 FO_MUST_CHECK enum fo_err fo_ledger_writer_resume(struct fo_ledger_writer *wr, uint64_t *ret_lsn);
 /* What was acknowledged before this instant is in the ledger once the window's oldest `count` batches are; us 0: not known. */
 struct fo_wall fo_ledger_writer_complete_to(const struct fo_ledger_writer *wr, unsigned count);
+/* The last transaction was not answered in time: the next one is half as big. */
+void fo_ledger_writer_was_slow(struct fo_ledger_writer *wr);
 /* Writes the oldest `count` batches (0: only late acks and the cursor) or fewer, and takes what it wrote off the window. next_lsn: where
  * the record after the window's newest begins. Errors as of struct fo_pg, and FO_ERR_STALE: somebody else moved the cursor. */
 FO_MUST_CHECK enum fo_err fo_ledger_write(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn);

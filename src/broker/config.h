@@ -52,7 +52,13 @@ struct fo_config {
         uint32_t retention_hours;       /* 24 */
         uint64_t retention_bytes;       /* 1073741824: replay is kept at most this far beyond what is needed */
     } journal;
-    struct { bool is_enabled; /* `enabled` */ char *conninfo; uint32_t rows_max; /* 10000 per transaction */ uint32_t settle_wait_ms; /* 10000 */ } ledger;
+    struct {
+        bool is_enabled;                /* `enabled` */
+        char *conninfo;
+        uint32_t rows_max;              /* 10000 per transaction */
+        uint32_t settle_wait_ms;        /* 10000 */
+        uint32_t answer_timeout_ms;     /* 60000: a server that says nothing for this long is left, and the next host tried */
+    } ledger;
     struct { char *level; } log;
 };
 

@@ -46,6 +46,7 @@ open_journal(struct shop *s)
 
     s->settle_wait_ms = 60000;
     s->rows_max = 10000;
+    s->answer_timeout_ms = 60000;
     for (int i = 0; i < FO_LANES; i++)
         s->next_seq[i] = 1;
     assert_int_equal(fo_keys_library_init(), FO_OK);
@@ -102,7 +103,7 @@ void
 shop_start(struct shop *s)
 {
     struct fo_ledger_config config = { .conninfo = s->broker, .regions = &s->regions, .journal = s->journal, .inbox = s->inbox,
-        .epoch = s->epoch, .rows_max = s->rows_max, .settle_wait_ms = s->settle_wait_ms };
+        .epoch = s->epoch, .rows_max = s->rows_max, .settle_wait_ms = s->settle_wait_ms, .answer_timeout_ms = s->answer_timeout_ms };
 
     assert_int_equal(fo_ledger_start(&config, &s->ledger), FO_OK);
 }

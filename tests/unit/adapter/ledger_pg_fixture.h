@@ -22,7 +22,7 @@ struct shop {
     struct fo_ledger *ledger;
     uint64_t epoch, next_seq[FO_LANES];
     uint64_t durable_lsn;                   /* set by the journal's thread */
-    uint32_t settle_wait_ms, rows_max;
+    uint32_t settle_wait_ms, rows_max, answer_timeout_ms;
 };
 
 struct event_text { const char *id; size_t id_n; const char *tenant, *type, *data; };   /* data: msgpack; null: one byte */

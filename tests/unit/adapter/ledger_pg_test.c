@@ -249,6 +249,35 @@ test_stop_while_the_server_hangs(void **state)
     shop_close(&s);
 }
 
+/* The server hangs with its connections open: it is left in time, and a transaction that is merely slow gets through in the
+ * end although it takes longer than the wait. */
+static void
+test_server_that_does_not_answer(void **state)
+{
+    struct fo_ledger_status status;
+    struct shop s;
+    PGconn *holder;
+
+    (void)state;
+    shop_open(&s, &pg, "silent", true);
+    s.answer_timeout_ms = 100;
+    holder = sql_open(s.owner);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE realtime_fanout_log IN ACCESS EXCLUSIVE MODE"));
+    shop_start(&s);
+    stream(&s, 10, NULL);
+    do {
+        usleep(1000);
+        fo_ledger_status(s.ledger, &status);
+    } while (strstr(status.error, "no answer") == NULL);
+    assert_int_equal(status.rows_written, 0);
+    PQfinish(holder);
+    sql_do(s.owner, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';"
+        "CREATE TRIGGER slow BEFORE INSERT ON realtime_fanout_log FOR EACH ROW EXECUTE FUNCTION slow()");
+    stream(&s, 20, NULL);
+    assert_each_once(&s);
+    shop_close(&s);
+}
+
 static void
 test_unmigrated_and_read_only_are_down(void **state)
 {
@@ -511,6 +540,7 @@ main(void)
         cmocka_unit_test(test_once_under_ledger_restarts),
         cmocka_unit_test(test_server_away_at_start_and_under_load),
         cmocka_unit_test(test_stop_while_the_server_hangs),
+        cmocka_unit_test(test_server_that_does_not_answer),
         cmocka_unit_test(test_unmigrated_and_read_only_are_down),
         cmocka_unit_test(test_repeated_event_id_is_kept_beside),
         cmocka_unit_test(test_two_regions_with_the_same_ids),
