@@ -158,7 +158,7 @@ audit_name(struct audit *a, const char *kind, const char *source, const char *wh
         return;
     fo_position_format(source, (struct fo_position){ at.epoch, at.seq, lane }, position);
     json_array_append_new(a->events, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", kind, "where", where, "source", source,
-        "position", position, "id", cmd_text(event, "id", ""), "tenant", cmd_text(event, "tenant", ""), "text", text));
+        "position", position, "id", cmd_text(event, "id", cmd_text(event, "event_id", "")), "tenant", cmd_text(event, "tenant", ""), "text", text));
 }
 
 /* Finds out whose broker it is. */

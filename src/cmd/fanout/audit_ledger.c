@@ -17,7 +17,7 @@ enum { ROWS_PER_FETCH = 5000, SQL_BYTES = 4096 };
 #define OUTCOME "(CASE WHEN delivery_status->>'success' = 'true' THEN '1|' ELSE '0|' END) || coalesce((SELECT string_agg((d->>'region') || '=' || " \
     "(d->>'state'), ',' ORDER BY d->>'region' COLLATE \"C\") FROM jsonb_array_elements(CASE WHEN jsonb_typeof(delivery_status->'deliveries') = 'array' " \
     "THEN delivery_status->'deliveries' ELSE '[]' END) d), '')"
-#define ROWS_OF(table) "SELECT epoch, sequence, tenant, event_id, " OUTCOME " AS outcome, is_settled FROM " table \
+#define ROWS_OF(table, is_repeat) "SELECT epoch, sequence, " is_repeat " AS is_repeat, tenant, event_id, " OUTCOME " AS outcome, is_settled FROM " table \
     " WHERE source_region = '%s' AND lane = %d AND epoch IS NOT NULL AND fanout_at >= '%s' AND fanout_at < '%s'"
 
 struct rows {                       /* the ledger's rows of one source and lane */
@@ -83,8 +83,8 @@ rows_open(struct rows *r, struct audit *a, const char *region, enum fo_lane lane
     char sql[2 * SQL_BYTES];
 
     *r = (struct rows){ .a = a };
-    snprintf(sql, sizeof(sql), "DECLARE audit_rows NO SCROLL CURSOR FOR " ROWS_OF("realtime_fanout_log") " UNION ALL " ROWS_OF("realtime_fanout_repeats")
-        " ORDER BY epoch, sequence", region, (int)lane, a->from_text, a->to_text, region, (int)lane, a->from_text, a->to_text);
+    snprintf(sql, sizeof(sql), "DECLARE audit_rows NO SCROLL CURSOR FOR " ROWS_OF("realtime_fanout_log", "false") " UNION ALL "
+        ROWS_OF("realtime_fanout_repeats", "true") " ORDER BY epoch, sequence, is_repeat", region, (int)lane, a->from_text, a->to_text, region, (int)lane, a->from_text, a->to_text);
     if (ledger_exec(a->ledger, sql) == CMD_OK)
         return true;
     audit_note(a, "the ledger's rows cannot be read: %s", ledger_last_error(a->ledger));
@@ -253,7 +253,7 @@ merge(struct audit *a, const struct audit_region *r, enum fo_lane lane, struct a
         if (row != NULL && !is_asked) {
             row = rows_next(rows, &row_at);
         } else if (row != NULL && last.epoch != 0 && !fo_mark_is_behind(row_at, last)) {
-            audit_name(a, "twice", r->name, "ledger", lane, row_at, event, "one event, two rows");
+            audit_name(a, "twice", r->name, "ledger", lane, row_at, row, "one event, two rows");
             row = rows_next(rows, &row_at);
         } else if (row == NULL || (event != NULL && fo_mark_is_behind(row_at, at))) {
             if (is_quarantined(quarantined, at))

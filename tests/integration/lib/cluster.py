@@ -265,6 +265,28 @@ class Cluster:
         env = dict(os.environ, FANOUT_BROKER=(broker or self.first).door)
         return run([FANOUT, *args], check=check, stdin=stdin, env=env, timeout=timeout)
 
+    def audit(self, *options, regions=None, since="24h"):
+        """What `fanout audit` says about these regions (default: all) and the ledger, as a dict; its exit status is in "status"."""
+        addresses = [f"--broker={self[r].door}" for r in regions or self.brokers]
+        tls = [f"--tls-{name}={self.dir}/certs/{file}" for name, file in
+               (("ca", "ca.crt"), ("cert", "client.crt"), ("key", "client.key"))] if self.is_tls else []
+        ledger = [f"--ledger={self.postgres.conninfo}"] if self.postgres else []
+        done = self.cli("audit", "--json", "--since", since, "--keys", self.dir / "keys", *addresses, *tls, *ledger, *options, check=False, timeout=180)
+        if not done.stdout:
+            raise AssertionError(f"fanout audit: exit status {done.returncode}\n{done.stderr}")
+        return {**json.loads(done.stdout), "status": done.returncode}
+
+    def judge(self, timeout=90):
+        """The auditor as the judge: every accepted event settled everywhere and in the ledger, and zero drift. The audit."""
+        until = time.monotonic() + timeout
+        while True:
+            found = self.audit()
+            if found["status"] == 0 and found["complete"] and found["pending"] == 0:
+                return found
+            if found["status"] == 1 or time.monotonic() > until:
+                raise AssertionError(f"the audit finds:\n{json.dumps(found, indent=1)}")
+            time.sleep(0.2)
+
     def sanitizer_reports(self):
         found = []
         for broker in self:
