@@ -397,6 +397,8 @@ def records():
     no("id-by-name", [("id", "x")] + four[1:] + [(1, "x")], "duplicate_key")
     no("id-empty", [(1, "")] + four[1:], "invalid")
     no("id-129-bytes", [(1, "x" * 129)] + four[1:], "too_large")
+    no("type-with-slash", four[:1] + [(2, "order_status/acme")] + four[2:], "invalid")
+    no("type-with-space", four[:1] + [(2, "order_status x")] + four[2:], "invalid")
     no("acceptedtime-0", four[:2] + [(3, 0)] + four[3:], "invalid")
     no("acceptedtime-text", four[:2] + [(3, "2026-01-01T00:00:00Z")] + four[3:], "wrong_type")
     no("sourceregion-upper-case", four[:3] + [(4, "EU")], "invalid")

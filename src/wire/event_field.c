@@ -105,6 +105,18 @@ fo_field_check_text(struct fo_slice s, size_t bytes_max)
 }
 
 bool
+fo_field_is_type(struct fo_slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = s.p[i], letter = c | 0x20;
+
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return s.n > 0 && s.n <= FO_TYPE_BYTES_MAX;
+}
+
+bool
 fo_field_is_tenant(struct fo_slice s)
 {
     for (size_t i = 0; i < s.n; i++)

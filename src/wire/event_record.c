@@ -141,7 +141,8 @@ read_text(struct record_reader *d, unsigned field)
         return err;
     if ((err = fo_field_check_text(*s, bytes_max)) != FO_OK)
         return err;
-    if ((field == FO_FIELD_TENANT && !fo_field_is_tenant(*s)) || (field == FO_FIELD_SOURCEREGION && !fo_field_is_region(*s)))
+    if ((field == FO_FIELD_TYPE && !fo_field_is_type(*s)) || (field == FO_FIELD_TENANT && !fo_field_is_tenant(*s))
+        || (field == FO_FIELD_SOURCEREGION && !fo_field_is_region(*s)))
         return FO_ERR_INVALID;
     return FO_OK;
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "wire/event_field.h"
 #include "wire/json.h"
 #include "wire/schema_node.h"
 
@@ -103,17 +104,6 @@ fo_schema_set_destroy(struct fo_schema_set *set)
     free(set);
 }
 
-/* A type is a level of the feed's topics and a word on command lines. */
-static bool
-is_type_name(struct fo_slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= 'A' && s.p[i] <= 'Z') && !(s.p[i] >= '0' && s.p[i] <= '9')
-            && memchr("._-", s.p[i], 3) == NULL)
-            return false;
-    return s.n > 0 && s.n <= FO_TYPE_BYTES_MAX;
-}
-
 static enum fo_err
 load_schema(struct type_entry *entry, struct fo_slice text, struct fo_fault *ret_fault)
 {
@@ -135,7 +125,7 @@ fo_schema_set_add(struct fo_schema_set *set, const char *type, enum fo_lane lane
     struct type_entry entry = { .name_n = name.n, .lane = lane };
     enum fo_err err;
 
-    if (!is_type_name(name))
+    if (!fo_field_is_type(name))
         return fo_fault_set(ret_fault, FO_ERR_INVALID, "", "a type's name has 1 to %d letters, digits, '.', '_' or '-'", FO_TYPE_BYTES_MAX);
     if (*slot_of(set, name) != 0)
         return fo_fault_set(ret_fault, FO_ERR_EXISTS, "", "type %s is registered already", type);
