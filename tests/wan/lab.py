@@ -20,6 +20,7 @@ from lib.cluster import BUILD, REGIONS, Cluster, wait_until  # noqa: E402
 
 WANLINK = BUILD / "tests/wan/wanlink"
 PREFIX, DEVICE, LINK_PORT = "fanout-wan", "wan0", 7103
+TCP = "reno"                            # fills a line's queue as Debian's default cubic does, and needs no permission; bbr does not fill it
 NETNS, ETC = Path("/run/netns"), Path("/etc/netns")
 
 
@@ -63,7 +64,7 @@ def remove_stale():
 class Wan:
     """Namespaces, their TUN devices, and wanlink between them."""
 
-    def __init__(self, directory, regions=REGIONS, seed=1):
+    def __init__(self, directory, regions=REGIONS, seed=1, tcp=TCP):
         self.regions, self.seed, self.process, self.control = regions, seed, None, None
         self.netns = {r: f"{PREFIX}-{os.getpid()}-{i}" for i, r in enumerate(regions)}
         self.address = {r: f"10.77.0.{i + 1}" for i, r in enumerate(regions)}
@@ -75,6 +76,7 @@ class Wan:
             (etc / "resolv.conf").write_text("nameserver 10.77.0.250\n")     # nobody is there: only the hosts file knows names
             self.set_names(region, True)
             ip("netns", "add", name)
+            ip("netns", "exec", name, "sh", "-c", f"echo {tcp} >/proc/sys/net/ipv4/tcp_congestion_control")
             ip("-n", name, "link", "set", "lo", "up")
             ip("-n", name, "tuntap", "add", DEVICE, "mode", "tun")
             ip("-n", name, "addr", "add", self.address[region] + "/24", "dev", DEVICE)
@@ -147,13 +149,13 @@ class LinkWatch:
 class Lab:
     """Brokers on a WAN, for a with statement. extra: configuration merged into each region's."""
 
-    def __init__(self, regions=REGIONS, seed=1, extra=None, rules=""):
-        self.regions, self.extra, self.rules, self.seed = regions, extra, rules, seed
+    def __init__(self, regions=REGIONS, seed=1, extra=None, rules="", tcp=TCP):
+        self.regions, self.extra, self.rules, self.seed, self.tcp = regions, extra, rules, seed, tcp
 
     def __enter__(self):
         self.cluster = Cluster(regions=self.regions)
         try:
-            self.wan = Wan(self.cluster.dir, self.regions, self.seed)
+            self.wan = Wan(self.cluster.dir, self.regions, self.seed, self.tcp)
         except BaseException:
             remove_namespaces(os.getpid())
             self.cluster.remove()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a high event takes while many normal events wait for a slow line: 10 Mbit/s, 100 ms round trip, two regions.
 
-    tests/wan/priority.py [--events N] [--windows default,256KiB,...] [--queues 128KiB,...] [--seed N] [--build DIR]
+    tests/wan/priority.py [--events N] [--windows default,256KiB,...] [--queues 128KiB,...] [--tcp bbr] [--seed N] [--build DIR]
 
 The aim is one round trip plus 100 ms. The line's own queue counts: what a bulk connection fills it with, a high event waits behind,
 whoever sends it; 128 KiB is what 10 Mbit/s times 100 ms holds. Also printed: how much of the line the waiting events still get."""
@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+TCP = "reno"
 SOURCE, TARGET = "us-east-1", "eu-west-1"
 RATE_BPS, DELAY_MS = 10_000_000, 50
 AIM_MS = 2 * DELAY_MS + 100
@@ -86,10 +87,11 @@ class Probe:
         self.back.close()
 
 
-def measure(window="default", queue="128KiB", events=20000, seed=1):
+def measure(window="default", queue="128KiB", events=20000, seed=1, tcp=TCP):
     from lab import Lab
     regions = (SOURCE, TARGET)
-    with Lab(regions=regions, seed=seed, extra=window_config(window), rules=f"delay={DELAY_MS}ms rate={RATE_BPS}bit queue={queue}") as lab:
+    rules = f"delay={DELAY_MS}ms rate={RATE_BPS}bit queue={queue}"
+    with Lab(regions=regions, seed=seed, extra=window_config(window), rules=rules, tcp=tcp) as lab:
         source, target = lab.cluster[SOURCE], lab.cluster[TARGET]
         probe = Probe(lab)
         before = lab.wan.stats(SOURCE, TARGET)["out_bytes"]
@@ -128,6 +130,7 @@ def main():
     parser.add_argument("--events", type=int, default=20000)
     parser.add_argument("--windows", default="default", help="values of link.window_bytes, or default")
     parser.add_argument("--queues", default="128KiB", help="what the line itself holds at most")
+    parser.add_argument("--tcp", default=TCP, help=f"congestion control: {TCP}, or bbr or cubic where the kernel allows them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", help="build directory (default: $FANOUT_BUILD or build-test)")
     args = parser.parse_args()
@@ -141,7 +144,7 @@ def main():
     print_heading(args.events)
     for queue in args.queues.split(","):
         for window in args.windows.split(","):
-            measured = measure(window, queue, args.events, args.seed)
+            measured = measure(window, queue, args.events, args.seed, args.tcp)
             print_measured(measured)
             problems += measured.problems
     for problem in problems:

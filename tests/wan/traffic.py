@@ -29,7 +29,7 @@ class Worker:
 
 
 class Publisher(Worker):
-    """Five events at a time, one of them high, so many a second; notes when each was sent and acknowledged."""
+    """Five events at a time, one of them high and small, so many a second; notes when each was sent and acknowledged."""
 
     def __init__(self, broker, prefix, per_second, payload_bytes):
         self.broker, self.prefix, self.pause = broker, prefix, BURST / per_second
@@ -56,7 +56,7 @@ class Publisher(Worker):
         for lane in LANES:
             self.number += 1
             made.append({"type": "custom", "id": f"{self.prefix}:{self.broker.region}:{self.number}", "priority": lane,
-                         "partitionkey": f"k{self.number % 4}", "data": {"n": self.number, "pad": self.pad}})
+                         "partitionkey": f"k{self.number % 4}", "data": {"n": self.number, "pad": self.pad if lane != "high" else ""}})
         return made
 
     def _send(self, req, events):
