@@ -118,6 +118,21 @@ ask(struct sim *s, unsigned i)
     sim_after(s, ((int64_t)p->timeout_ms + LATE_MS) * ms, late, p->node, i, request, NULL);
 }
 
+/* An id is known for as long as its event is retained: asking about an older one would publish it anew. */
+static void
+drop_trimmed(struct sim *s, struct publisher *p)
+{
+    unsigned left = 0;
+
+    for (unsigned k = 0; k < p->count; k++) {
+        const struct truth_event *e = &s->truth.event[p->event[k]];
+
+        if (!e->is_durable || e->lsn >= s->node[p->node].disk.first_lsn)
+            p->event[left++] = p->event[k];
+    }
+    p->count = left;
+}
+
 static void
 act(struct sim *s, const struct task *t)
 {
@@ -125,6 +140,7 @@ act(struct sim *s, const struct task *t)
 
     if (p->request != 0 || p->is_done)
         return;
+    drop_trimmed(s, p);
     if (p->count == 0) {
         if (s->is_healing || s->truth.count + PUBLISH_EVENTS_MAX > s->plan.events) {
             p->is_done = true;

@@ -63,7 +63,7 @@ targets_of(struct sim *s, const struct fo_batch_header *h, node_set *ret_known)
 }
 
 static void
-own_event(struct sim *s, unsigned node, const struct fo_batch_header *h, node_set targets, uint64_t seq, const struct fo_event *e)
+own_event(struct sim *s, unsigned node, uint64_t lsn, const struct fo_batch_header *h, node_set targets, uint64_t seq, const struct fo_event *e)
 {
     struct truth_lane *l = &s->truth.lane[node][h->lane];
     int index = truth_index(s, e->subject);
@@ -83,13 +83,14 @@ own_event(struct sim *s, unsigned node, const struct fo_batch_header *h, node_se
         sim_fail(s, "e%d stands before an event that was acknowledged before it was published", index);
     t->is_durable = true;
     t->seq = seq;
+    t->lsn = lsn;
     trace_note(s, (int)node, "  accepted e", (uint64_t)index, seq, fo_lane_name(t->lane));
     l->event_of[seq] = (uint32_t)index + 1;
     s->truth.durable_own++;
 }
 
 static void
-own_batch(struct sim *s, unsigned node, const struct fo_batch_header *h, const struct fo_slice *records)
+own_batch(struct sim *s, unsigned node, uint64_t lsn, const struct fo_batch_header *h, const struct fo_slice *records)
 {
     struct truth_lane *l = &s->truth.lane[node][h->lane];
     node_set known, targets = targets_of(s, h, &known);
@@ -112,7 +113,7 @@ own_batch(struct sim *s, unsigned node, const struct fo_batch_header *h, const s
         if (fo_event_decode(records[i], &e) != FO_OK)
             sim_fail(s, "%s stores an event that cannot be decoded", region_name(node));
         else
-            own_event(s, node, h, targets, h->first_seq + i, &e);
+            own_event(s, node, lsn, h, targets, h->first_seq + i, &e);
     }
 }
 
@@ -202,7 +203,7 @@ truth_durable(struct sim *s, unsigned node, const struct disk_record *r)
     if (fo_frame_split(body, &frame) != FO_OK || fo_batch_header_decode(&frame, &h) != FO_OK || fo_batch_verify(&frame, &h, keys_ring(), records) != FO_OK)
         sim_fail(s, "%s stores a batch that does not verify", region_name(node));
     else if (r->type == FO_RECORD_OWN)
-        own_batch(s, node, &h, records);
+        own_batch(s, node, r->lsn, &h, records);
     else
         received_batch(s, node, &h, records);
 }

@@ -18,6 +18,7 @@ struct truth_event {                    /* its subject is "e" and its index */
     unsigned tenant, key, type;
     int64_t expiry_us;
     bool has_id, is_asked, is_acked, is_durable, is_given_up;
+    uint64_t lsn;                       /* where its source holds it */
     uint64_t seq, after_seq;            /* after_seq: of the lane's newest event that was acked before this one was asked */
     node_set received;                  /* durable at */
     node_set settled_ok, settled_not;   /* by durable ACK records at the source */
