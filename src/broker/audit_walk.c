@@ -126,7 +126,7 @@ fo_audit_walk_next(struct fo_audit_walk *w)
             return FO_ERR_NOT_FOUND;
         if (err == FO_ERR_CORRUPT || fo_journal_batch_read(w->ctx, &w->rec, &w->batch) != FO_OK)
             note_damage(w);
-        else if (w->batch.source == (int)w->region)
+        else if (w->batch.source == (int)w->region && (w->region == 0 || w->batch.targets & 1))
             return FO_OK;
     }
 }

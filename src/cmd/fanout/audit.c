@@ -222,8 +222,8 @@ result_of(const struct audit *a)
             compared += (uint64_t)cmd_number(flow, "accepted", 0);
         else
             is_complete = false;
-    return json_pack("{s:s, s:s, s:I, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift", (json_int_t)a->drift,
-        "pending", (json_int_t)a->pending, "complete", is_complete, "compared", (json_int_t)compared, "regions", a->regions, "flows", a->flows,
+    return json_pack("{s:s, s:s, s:I, s:b, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift", (json_int_t)a->drift,
+        "proven", !a->has_failed, "pending", (json_int_t)a->pending, "complete", is_complete, "compared", (json_int_t)compared, "regions", a->regions, "flows", a->flows,
         "ledger", a->rows, "events", a->events, "notes", a->notes);
 }
 

@@ -114,6 +114,7 @@ void
 audit_print(const json_t *result)
 {
     double drift = cmd_number(result, "drift", 0), pending = cmd_number(result, "pending", 0);
+    bool is_proven = json_is_true(json_object_get(result, "proven"));
 
     printf("Events accepted from %s to %s\n\n", cmd_text(result, "from", "?"), cmd_text(result, "to", "?"));
     print_flows(json_object_get(result, "flows"));
@@ -121,12 +122,17 @@ audit_print(const json_t *result)
     print_regions(json_object_get(result, "regions"));
     print_events(result);
     print_notes(json_object_get(result, "notes"));
-    if (drift > 0)
-        printf("\nDRIFT: %.0f\n", drift);
-    else
-        printf("\nZero drift: %.0f deliveries compared", cmd_number(result, "compared", 0));
-    if (drift == 0 && pending > 0)
+    putchar('\n');
+    if (drift > 0) {
+        printf("DRIFT: %.0f\n", drift);
+        return;
+    }
+    if (!is_proven) {
+        puts("Not proven: no drift was seen, but not every answer could be had or believed, see above.");
+        return;
+    }
+    printf("Zero drift: %.0f deliveries compared", cmd_number(result, "compared", 0));
+    if (pending > 0)
         printf(", %.0f still pending", pending);
-    if (drift == 0)
-        printf("%s.\n", json_is_true(json_object_get(result, "complete")) ? "" : "; not everything could be compared, see above");
+    printf("%s.\n", json_is_true(json_object_get(result, "complete")) ? "" : "; not everything could be compared, see above");
 }
