@@ -344,7 +344,7 @@ trim(struct fo_broker *b)
     if (fo_instant_is_before(b->ctx.now, b->trim_at))
         return b->trim_at;
     b->trim_at = fo_instant_add(b->ctx.now, fo_duration_ms(TRIM_EVERY_MS));
-    below = fo_forward_oldest_lsn(&b->forward, end);
+    below = fo_receive_oldest_lsn(&b->receive, fo_forward_oldest_lsn(&b->forward, end));
     if (b->ledger_lsn < below)
         below = b->ledger_lsn;
     kept_from = fo_state_lsn_at(&b->state, (struct fo_wall){ b->ctx.wall.us - (int64_t)c->journal.retention_hours * 3600000000 });

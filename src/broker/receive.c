@@ -83,10 +83,9 @@ forget_rewound(struct fo_source *s, enum fo_lane lane, uint64_t epoch, uint64_t 
     if (epoch == s->chain[lane].staged.epoch)
         return;
     for (unsigned i = 0; i < s->exception_count; i++) {
-        if (s->exception[i].lane == lane && s->exception[i].seq > prev_seq)
+        if (s->exception[i].x.lane == lane && s->exception[i].x.seq > prev_seq)
             continue;
-        s->exception[kept] = s->exception[i];
-        s->exception_epoch[kept++] = s->exception_epoch[i];
+        s->exception[kept++] = s->exception[i];
     }
     s->exception_count = kept;
 }
@@ -108,10 +107,8 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     n = judge_records(r, b, x);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
         return FO_ERR_NO_MEMORY;
-    memcpy(&s->exception[s->exception_count], x, n * sizeof *x);
     for (unsigned i = 0; i < n; i++)
-        s->exception_epoch[s->exception_count + i] = epoch;
-    s->exception_count += n;
+        s->exception[s->exception_count++] = (struct fo_kept_exception){ x[i], epoch, r->store->stored_lsn };
     fo_chain_stage(&s->chain[lane], epoch, last);
     return FO_OK;
 }
@@ -171,16 +168,27 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
 }
 
 void
-fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_exception *x, uint64_t epoch)
+fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_kept_exception *x)
 {
     struct fo_source *s = &r->source[source];
 
-    while (s->exception_count > 0 && s->exception[s->exception_count - 1].lane == x->lane && s->exception[s->exception_count - 1].seq >= x->seq)
+    while (s->exception_count > 0 && s->exception[s->exception_count - 1].x.lane == x->x.lane && s->exception[s->exception_count - 1].x.seq >= x->x.seq)
         s->exception_count--;           /* a later epoch gave the sequence out again */
     if (s->exception_count == FO_EXCEPTIONS_MAX)
-        return;
-    s->exception[s->exception_count] = *x;
-    s->exception_epoch[s->exception_count++] = epoch;
+        memmove(&s->exception[0], &s->exception[1], --s->exception_count * sizeof s->exception[0]);     /* the oldest was settled: never were more open */
+    s->exception[s->exception_count++] = *x;
+}
+
+uint64_t
+fo_receive_oldest_lsn(const struct fo_receive *r, uint64_t end_lsn)
+{
+    uint64_t oldest = end_lsn;
+
+    for (unsigned p = 1; p < r->ctx->regions.count; p++)
+        for (unsigned i = 0; i < r->source[p].exception_count; i++)
+            if (r->source[p].exception[i].lsn < oldest)
+                oldest = r->source[p].exception[i].lsn;
+    return oldest;
 }
 
 void
@@ -204,10 +212,11 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
         c->settled_seq[i] = r->store->settled_seq[peer][i];
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
-        const struct fo_mark *d = &s->chain[s->exception[k].lane].durable;
+        const struct fo_kept_exception *e = &s->exception[k];
+        const struct fo_mark *d = &s->chain[e->x.lane].durable;
 
-        if (s->exception_epoch[k] < d->epoch || (s->exception_epoch[k] == d->epoch && s->exception[k].seq <= d->seq))
-            c->exception[c->exception_count++] = s->exception[k];
+        if (e->epoch < d->epoch || (e->epoch == d->epoch && e->x.seq <= d->seq))
+            c->exception[c->exception_count++] = e->x;
     }
 }
 
@@ -217,10 +226,9 @@ forget_settled(struct fo_source *s, const uint64_t settled_seq[FO_LANES])
     unsigned kept = 0;
 
     for (unsigned i = 0; i < s->exception_count; i++) {
-        if (s->exception[i].seq <= settled_seq[s->exception[i].lane])
+        if (s->exception[i].x.seq <= settled_seq[s->exception[i].x.lane])
             continue;
-        s->exception[kept] = s->exception[i];
-        s->exception_epoch[kept++] = s->exception_epoch[i];
+        s->exception[kept++] = s->exception[i];
     }
     s->exception_count = kept;
 }

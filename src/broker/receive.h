@@ -12,10 +12,11 @@
 #include "core/chain.h"
 #include "core/dedupe.h"
 
+struct fo_kept_exception { struct fo_exception x; uint64_t epoch, lsn; };  /* its record stands at lsn or behind */
+
 struct fo_source {                              /* one region that sends to us */
     struct fo_chain chain[FO_LANES];
-    struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;  /* staged and not yet known to be settled at the source */
-    uint64_t exception_epoch[FO_EXCEPTIONS_MAX];
+    struct fo_kept_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;  /* staged and not yet known to be settled at the source */
 };
 
 struct fo_receive {
@@ -34,8 +35,10 @@ struct fo_receive {
 void fo_receive_init(struct fo_receive *r, const struct fo_state *state);
 /* Takes the message. */
 void fo_receive_frame(struct fo_receive *r, struct fo_msg *take_msg);
+/* Oldest LSN that is still needed to tell sources of exceptions after a restart, end_lsn when none. */
+uint64_t fo_receive_oldest_lsn(const struct fo_receive *r, uint64_t end_lsn);
 /* Recovery: an exception of a durable batch, which the source may not have heard of. */
-void fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_exception *x, uint64_t epoch);
+void fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_kept_exception *x);
 /* A received batch is durable. */
 void fo_receive_stored(struct fo_receive *r, const struct fo_batch *b);
 /* Fills in what we hold of the peer's lanes (fo_forward_acks_fn; user is the fo_receive). */

@@ -39,9 +39,9 @@ replay_events(struct replay *p, const struct fo_record *rec, const struct fo_jou
         if (e.id.n > 0)
             know(p, &e, h, i, source, b->targets);
         if (verdict != 0 && rec->type == FO_RECORD_RECEIVED) {
-            struct fo_exception x = { h->lane, h->first_seq + i, (enum fo_verdict)verdict };
+            struct fo_kept_exception x = { { h->lane, h->first_seq + i, (enum fo_verdict)verdict }, h->epoch, rec->lsn };
 
-            fo_receive_restore(p->receive, source, &x, h->epoch);
+            fo_receive_restore(p->receive, source, &x);
             p->report->exceptions_again++;
         }
     }
