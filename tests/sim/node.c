@@ -385,7 +385,7 @@ node_init(struct sim *s, unsigned i)
     n->transport.base.ops = &sim_transport_ops;
     n->transport.sim = s;
     n->transport.node = i;
-    disk_init(&n->disk, s->plan.segment_bytes, 32768, 0x19c00000000 + i);
+    disk_init(&n->disk, s->plan.segment_bytes, 16384, 0x19c00000000 + i);
     n->disk.latency_ns = (int64_t)(1 + sim_below(s, 3000)) * 1000;
 }
 

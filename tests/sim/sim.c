@@ -44,7 +44,7 @@ draw_plan(struct sim *s)
     p->window_batches = (unsigned)one_of(s, (const uint64_t[]){ 1, 2, 4, 64 }, 4);
     p->batch_events_max = (unsigned)one_of(s, (const uint64_t[]){ 1, 3, 16, 256 }, 4);
     p->pending_max = (unsigned)one_of(s, (const uint64_t[]){ 16, 64, 1024 }, 3);
-    p->segment_bytes = (uint32_t)one_of(s, (const uint64_t[]){ 98304, 131072, 1048576 }, 3);
+    p->segment_bytes = (uint32_t)one_of(s, (const uint64_t[]){ 40960, 65536, 1048576 }, 3);
     p->retention_bytes = one_of(s, (const uint64_t[]){ 0, 65536, UINT32_MAX }, 3);
     p->is_skewed = sim_chance(s, 500);
     s->net.loss = (unsigned)one_of(s, (const uint64_t[]){ 0, 10, 100, 300 }, 4);

@@ -76,9 +76,13 @@ own_event(struct sim *s, unsigned node, uint64_t lsn, const struct fo_batch_head
         sim_fail(s, "e%d is stored in another region, lane or for other targets than asked", index);
     if (t->is_durable)
         sim_fail(s, "e%d is stored twice by the region that accepted it", index);
-    for (unsigned i = 0; i < s->truth.count; i++)
-        if (t->has_id && (int)i != index && s->truth.event[i].has_id && s->truth.event[i].id == t->id && s->truth.event[i].source == node && s->truth.event[i].is_durable)
+    for (unsigned i = 0; i < s->truth.count; i++) {
+        const struct truth_event *o = &s->truth.event[i];
+        bool is_twin = t->has_id && o->has_id && o->id == t->id && o != t && o->source == node;
+
+        if (is_twin && o->is_durable && o->lsn >= s->node[node].disk.first_lsn)     /* an id is known for as long as its event is retained */
             sim_fail(s, "e%u and e%d have one id and are both stored by %s", i, index, region_name(node));
+    }
     if (seq <= t->after_seq)
         sim_fail(s, "e%d stands before an event that was acknowledged before it was published", index);
     t->is_durable = true;
