@@ -255,6 +255,7 @@ def invalid_publish():
     refuse("integer-above-int64-json", '{"type":"custom","data":9223372036854775808}', "invalid")
     refuse("data-integer-key", dict(CUSTOM, data=Pairs([(1, 2)])), "wrong_type", "data")
     refuse("field-name-is-bool", Pairs([("type", "custom"), (True, 1)]), "wrong_type")
+    refuse("field-name-is-array", Raw(b"\x82\xa4type\xa6custom\x92\xa1a"), "wrong_type")
     refuse("field-name-empty", Pairs([("type", "custom"), ("", 1)]), "invalid")
     refuse("field-name-65-bytes", Pairs([("type", "custom"), ("y" * 65, 1)]), "invalid", "y" * 64)
     refuse("17-unknown-fields", Pairs([("type", "custom")] + [("f%d" % i, i) for i in range(17)]), "too_large", "f16")

@@ -387,6 +387,7 @@ def write_keys():
     bad("31-bytes", EAST.line("public", EAST.public[:31]), "parse")
     bad("33-bytes", EAST.line("public", EAST.public + b"\0"), "parse")
     bad("not-base64", EAST.public_line().replace("=", "*"), "parse")
+    bad("not-ascii", EAST.public_line()[:50] + "\u00d7" + EAST.public_line()[52:], "parse")
     bad("trailing-word", EAST.public_line()[:-1] + " comment\n", "parse")
     bad("two-lines", EAST.public_line() + WEST.public_line(), "parse")
     bad("carriage-return", EAST.public_line()[:-1] + "\r\n", "parse")

@@ -216,10 +216,12 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
     struct fo_request rest = *req;
     struct fo_slice event;
 
-    for (uint32_t i = 0; i < w->event_count && fo_request_next_event(&rest, &event); i++) {
+    for (uint32_t i = 0; i < w->event_count; i++) {
         struct fo_fault fault;
+        enum fo_err err = fo_request_next_event(&rest, &event) ? take_event(in, w, i, event, &fault)
+            : fo_fault_set(&fault, FO_ERR_INTERNAL, "", "a request that was decoded before");
 
-        if (take_event(in, w, i, event, &fault) == FO_OK)
+        if (err == FO_OK)
             continue;
         in->ctx->counters.refused_events++;
         w->event[i].fault = malloc(sizeof fault);

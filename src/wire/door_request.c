@@ -98,6 +98,8 @@ walk_map(struct decoder *d)
 
         if ((err = fo_mp_read(&r, &key)) != FO_OK)
             break;
+        if (key.kind == FO_MP_ARRAY || key.kind == FO_MP_MAP)   /* only its head was read: the walk would go on inside it */
+            return fo_fault_set(d->fault, FO_ERR_TYPE, "", "field names that are text or the numbers of known fields");
         if (key.kind == FO_MP_STR && key.s.n >= 2 && key.s.n <= 9)
             for (f = 0; f < AT_COUNT && !fo_slice_is_equal(request_names[f], key.s); f++)
                 ;

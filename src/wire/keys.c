@@ -177,13 +177,23 @@ text_split(struct fo_slice text, const char *expected, struct key_text *ret_part
     return FO_OK;
 }
 
+static bool
+is_ascii(struct fo_slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* libsodium takes some bytes beyond ASCII for digits. */
 static enum fo_err
 key_decode(struct fo_slice base64, uint8_t *ret_key, size_t key_bytes, struct fo_fault *ret_fault)
 {
     const char *end = NULL;
     size_t n = 0;
 
-    if (base64.n == 0 || sodium_base642bin(ret_key, key_bytes, (const char *)base64.p, base64.n, NULL, &n, &end, BASE64_VARIANT) != 0 ||
+    if (base64.n == 0 || !is_ascii(base64) || sodium_base642bin(ret_key, key_bytes, (const char *)base64.p, base64.n, NULL, &n, &end, BASE64_VARIANT) != 0 ||
         n != key_bytes || end != (const char *)base64.p + base64.n)
         return fo_fault_set(ret_fault, FO_ERR_PARSE, "", "the key must be %zu bytes in base64", key_bytes);
     return FO_OK;
