@@ -7,8 +7,8 @@ SCRIPT = Path(__file__).resolve().parents[3] / "deploy/postgres-local"
 
 
 class Postgres:
-    def __init__(self, directory):
-        self.dir = Path(directory) / "postgres"
+    def __init__(self, directory, name="postgres"):
+        self.dir = Path(directory) / name
 
     def _run(self, verb, *args):
         done = subprocess.run([str(SCRIPT), verb, str(self.dir), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
@@ -18,6 +18,13 @@ class Postgres:
 
     def start(self):
         self._run("start")
+
+    def follow(self, primary):
+        """Starts as a streaming standby of another one; gives the conninfo."""
+        return self._run("standby", str(primary.dir))
+
+    def promote(self):
+        self._run("promote")
 
     def stop(self, immediately=False):
         self._run("stop", *(["immediate"] if immediately else []))
