@@ -67,13 +67,32 @@ read_lane(struct fo_reader *r, enum fo_lane *ret_lane, struct fo_fault *fault)
     return FO_OK;
 }
 
+/* "a1." and 1 to 16 lower-case hexadecimal digits. */
+static bool
+parse_cursor(struct fo_slice s, uint64_t *ret_lsn)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t lsn = 0;
+
+    if (s.n < 4 || s.n > 19 || memcmp(s.p, "a1.", 3) != 0)
+        return false;
+    for (size_t i = 3; i < s.n; i++) {
+        const char *digit = memchr(digits, s.p[i], 16);
+
+        if (digit == NULL)
+            return false;
+        lsn = lsn << 4 | (uint64_t)(digit - digits);
+    }
+    *ret_lsn = lsn;
+    return true;
+}
+
 static enum fo_err
 read_list(const struct fo_audit_fields *f, struct fo_audit_query *q, struct fo_fault *fault)
 {
     struct fo_slice cursor = { NULL, 0 };
     uint64_t max = 1000;
     struct fo_mp v;
-    char text[32];
 
     if (f->list != NULL && (fo_mp_read(f->list, &v) != FO_OK || v.kind != FO_MP_BOOL))
         return fo_fault_set(fault, FO_ERR_TYPE, "list", "true or false");
@@ -81,14 +100,8 @@ read_list(const struct fo_audit_fields *f, struct fo_audit_query *q, struct fo_f
     if (f->max != NULL && (fo_mp_read_uint(f->max, &max) != FO_OK || max < 1 || max > FO_AUDIT_LIST_MAX))
         return fo_fault_set(fault, FO_ERR_INVALID, "max", "an integer from 1 to %d", FO_AUDIT_LIST_MAX);
     q->max = (uint32_t)max;
-    if (f->cursor == NULL)
+    if (f->cursor == NULL || (fo_mp_read_str(f->cursor, &cursor) == FO_OK && parse_cursor(cursor, &q->from_lsn)))
         return FO_OK;
-    if (fo_mp_read_str(f->cursor, &cursor) == FO_OK && cursor.n < sizeof text) {
-        memcpy(text, cursor.p, cursor.n);
-        text[cursor.n] = '\0';
-        if (sscanf(text, "a1.%" SCNx64, &q->from_lsn) == 1)
-            return FO_OK;
-    }
     return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "the \"next\" of an earlier answer");
 }
 

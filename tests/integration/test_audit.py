@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 import unittest
 
 from lib.cluster import ClusterTest, running, wait_until
@@ -171,14 +172,18 @@ class Regions(unittest.TestCase):
             cluster["us-west-2"].kill()
             for i in range(5):
                 cluster.first.publish(id=f"waits-{i}", wait=1)
+            soon = time.time_ns() // 1000 + 1500000
+            cluster.first.publish(id="too-late", expirytime=soon, wait=1)
             found = cluster.audit()
             self.assertEqual((found["drift"], found["status"], found["complete"]), (0, 3, False))
-            self.assertEqual(flow(found, "us-east-1", "us-west-2", "high")["pending"], 5)
-            self.assertEqual(flow(found, "us-east-1", "eu-west-1", "high")["delivered"], 5)
+            self.assertEqual(flow(found, "us-east-1", "us-west-2", "high")["pending"], 6)
+            self.assertEqual(flow(found, "us-east-1", "eu-west-1", "high")["delivered"], 6)
             alone = cluster.audit(regions=["us-east-1"])
             self.assertEqual((alone["drift"], alone["status"], alone["complete"]), (0, 0, False))
+            wait_until(lambda: time.time_ns() // 1000 > soon, "one of them has expired")
             cluster["us-west-2"].start()
-            self.assertEqual(flow(cluster.judge(), "us-east-1", "us-west-2", "high")["delivered"], 5)
+            late = flow(cluster.judge(), "us-east-1", "us-west-2", "high")
+            self.assertEqual((late["delivered"], late["expired"], late["pending"], late["received"]), (5, 1, 0, 6))
 
     def test_clean_at_any_moment_under_load(self):
         with running(database=True, extra={"ledger": {"settle_wait_ms": 200}}) as cluster:
