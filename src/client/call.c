@@ -173,8 +173,8 @@ fo_call_take(struct fo_call *call, nng_msg **ret_answer)
         *ret_answer = call->answer;
         call->answer = NULL;
     }
-    if (err == FO_ERR_TIMEOUT)
-        fo_conn_suspect(call->server);
+    if (err == FO_ERR_TIMEOUT || err == FO_ERR_UNAVAILABLE)
+        fo_conn_suspect(call->server, err == FO_ERR_TIMEOUT);
     return err;
 }
 

@@ -411,10 +411,13 @@ fo_conn_is_lost(struct fo_server *s, int64_t now_ms)
 }
 
 void
-fo_conn_suspect(struct fo_server *s)
+fo_conn_suspect(struct fo_server *s, bool is_silent)
 {
+    int64_t now = fo_conn_now_ms();
+
     pthread_mutex_lock(&s->conn->lock);
-    s->suspect_until_ms = fo_conn_now_ms() + SUSPECT_MS;
-    s->conn->cancelled_ms = fo_conn_now_ms();
+    s->suspect_until_ms = now + (is_silent ? SUSPECT_MS : LOST_MS);
+    if (is_silent)
+        s->conn->cancelled_ms = now;    /* the answer may still come */
     pthread_mutex_unlock(&s->conn->lock);
 }

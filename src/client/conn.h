@@ -65,7 +65,8 @@ FO_MUST_CHECK enum fo_err fo_conn_pick(struct fo_conn *c, int64_t until_ms, stru
 struct fo_server *fo_conn_best(struct fo_conn *c, int64_t now_ms);
 /* True when the connection has been gone for a moment and another address is connected. The lock is held. */
 bool fo_conn_is_lost(struct fo_server *s, int64_t now_ms);
-/* It did not answer in time. The lock is not held. */
-void fo_conn_suspect(struct fo_server *s);
+/* It did not answer in time (is_silent), or the connection was lost under a request, which is known here a moment before the
+ * connection counts as gone. The lock is not held. */
+void fo_conn_suspect(struct fo_server *s, bool is_silent);
 /* Gives a TLS configuration its own certificate and key (PEM; key null: in the same file). ret_why: room for 256 bytes. */
 FO_MUST_CHECK enum fo_err fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why);

@@ -14,7 +14,7 @@
 
 #include "wire/fetch_answer.h"
 
-enum { NAP_NS = 5000000 };
+enum { NAP_NS = 5000000, LOOK_MS = 20, SETTLE_NS = 50000000 };
 
 static const struct fo_region_names region_names = { { "us-east-1", "us-west-2", "eu-west-1" }, 3 };
 
@@ -212,7 +212,9 @@ run(void *arg)
     bool is_silent;
 
     fo_buf_init(&out);
-    while (nng_recvmsg(d->socket, &msg, 0) == 0) {
+    while (!d->is_leaving) {
+        if (nng_recvmsg(d->socket, &msg, 0) != 0)
+            continue;                   /* in time for a look at is_leaving */
         out.n = 0;
         pthread_mutex_lock(&d->lock);
         is_silent = d->is_silent;
@@ -241,7 +243,7 @@ door_open(struct door *d, const char *region, int port)
     pthread_mutex_init(&d->lock, NULL);
     d->events = calloc(DOOR_EVENTS_MAX, sizeof(*d->events));
     MUST(d->events != NULL && fo_schema_set_create(&d->schemas) == FO_OK && fo_schema_set_add_builtin(d->schemas, &fault) == FO_OK);
-    MUST(nng_rep0_open(&d->socket) == 0);
+    MUST(nng_rep0_open(&d->socket) == 0 && nng_socket_set_ms(d->socket, NNG_OPT_RECVTIMEO, LOOK_MS) == 0);
     snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
     MUST(nng_listener_create(&listener, d->socket, url) == 0 && nng_listener_start(listener, 0) == 0);
     MUST(nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &d->port) == 0);
@@ -249,11 +251,16 @@ door_open(struct door *d, const char *region, int port)
     MUST(pthread_create(&d->thread, NULL, run, d) == 0);
 }
 
+/* NNG 1.5.2 can hang for ever in closing a socket while a message is under way, so what is under way gets there first. */
 void
 door_close(struct door *d)
 {
-    nng_close(d->socket);
+    struct timespec settle = { 0, SETTLE_NS };
+
+    d->is_leaving = true;
     pthread_join(d->thread, NULL);
+    nanosleep(&settle, NULL);
+    nng_close(d->socket);
     for (unsigned i = 0; i < d->count; i++)
         free((void *)(uintptr_t)d->events[i].record.p);
     free(d->events);

@@ -5,6 +5,7 @@
 #pragma once
 #include <nng/nng.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "wire/door.h"
@@ -20,6 +21,7 @@ struct door {
     int port;
     nng_socket socket;
     pthread_t thread;
+    atomic_bool is_leaving;
     pthread_mutex_t lock;
     struct fo_schema_set *schemas;
     struct door_event *events;
