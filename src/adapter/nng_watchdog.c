@@ -12,7 +12,8 @@
  *
  * A dead dialer, of tcp or tls, cannot be told from one whose peer is away. So a dialer without a connection is replaced
  * twice a second, but each fourth one is given three seconds: a slow handshake over a long way needs that. After some 15 s
- * the peer is taken for away, and every dialer is given that long, because each attempt costs NNG 1.5 ms. */
+ * the peer is taken for away, and every dialer is given that long, because each attempt costs NNG 1.5 ms. TLS needs four
+ * round trips, so each eighth of its dialers is given twelve seconds: a link whose round trip takes one second comes up too. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,7 +29,7 @@ enum {
     TICK_MS = 300,
     PROBE_MS = 200,
     SILENT_ROUNDS_MAX = 10,             /* no greeting at all: rather overload than death, so more patience */
-    PATIENCE_MS = 500, PATIENCE_LONG_MS = 3000, LONG_EVERY = 4, SHORT_MAX = 12,
+    PATIENCE_MS = 500, PATIENCE_LONG_MS = 3000, PATIENCE_TLS_MS = 12000, LONG_EVERY = 4, TLS_EVERY = 8, SHORT_MAX = 12,
     GREETING_BYTES = 8,
 };
 
@@ -220,6 +221,16 @@ check_listeners(struct fo_nng_watchdog *dog, unsigned silent_rounds[FO_NNG_ENDS]
     }
 }
 
+static struct fo_duration
+patience_with(const struct fo_nng_dialer *d)
+{
+    if (d->tls != NULL && d->redials % TLS_EVERY == TLS_EVERY - 1)
+        return fo_duration_ms(PATIENCE_TLS_MS);
+    if (d->redials % LONG_EVERY == LONG_EVERY - 1 || d->redials > SHORT_MAX)
+        return fo_duration_ms(PATIENCE_LONG_MS);
+    return fo_duration_ms(PATIENCE_MS);
+}
+
 static void
 check_dialers(struct fo_nng_watchdog *dog)
 {
@@ -227,12 +238,11 @@ check_dialers(struct fo_nng_watchdog *dog)
 
     for (unsigned i = 0; i < dog->dialers_count; i++) {
         struct fo_nng_dialer *d = &dog->dialers[i];
-        bool is_long = d->redials % LONG_EVERY == LONG_EVERY - 1 || d->redials > SHORT_MAX;
 
         if (atomic_load(&d->pipes.up) > 0 || d->idle_since.ns == 0) {
             d->idle_since = t;
             d->redials = 0;
-        } else if (fo_instant_since(t, d->idle_since).ns >= fo_duration_ms(is_long ? PATIENCE_LONG_MS : PATIENCE_MS).ns) {
+        } else if (fo_instant_since(t, d->idle_since).ns >= patience_with(d).ns) {
             if (fo_nng_dialer_redial(d))
                 atomic_fetch_add(&dog->dialers_redialed, 1);
             d->idle_since = t;

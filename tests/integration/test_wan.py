@@ -20,6 +20,14 @@ class Wan(unittest.TestCase):
     def test_faults_cost_nothing_but_time(self):
         self.assertEqual(scenarios.play_all(), [])
 
+    def test_tls_links_come_up_over_a_long_line(self):
+        """A handshake of four round trips takes longer than a link's dialer is given at first."""
+        regions = ("us-east-1", "eu-west-1")
+        with lab.Lab(regions=regions, rules="delay=540ms", tls=True) as two:
+            answer = two.cluster.first.publish(wait="all", timeoutMs=20000)
+            self.assertTrue(answer["success"], answer)
+            self.assertGreater(answer["totalLatencyMs"], 1000)
+
     def test_a_high_event_overtakes_what_waits_for_a_slow_line(self):
         events = 20000
         priority.print_heading(events)

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 from lib import sp  # noqa: E402
-from lib.cluster import BUILD, REGIONS, Cluster, wait_until  # noqa: E402
+from lib.cluster import BUILD, REGIONS, ROOT, Cluster, run, wait_until  # noqa: E402
 
 WANLINK = BUILD / "tests/wan/wanlink"
 PREFIX, DEVICE, LINK_PORT = "fanout-wan", "wan0", 7103
@@ -147,13 +147,16 @@ class LinkWatch:
 
 
 class Lab:
-    """Brokers on a WAN, for a with statement. extra: configuration merged into each region's."""
+    """Brokers on a WAN, for a with statement. extra: configuration merged into each region's; tls: of the links."""
 
-    def __init__(self, regions=REGIONS, seed=1, extra=None, rules="", tcp=TCP):
-        self.regions, self.extra, self.rules, self.seed, self.tcp = regions, extra, rules, seed, tcp
+    def __init__(self, regions=REGIONS, seed=1, extra=None, rules="", tcp=TCP, tls=False):
+        self.regions, self.extra, self.rules, self.seed, self.tcp, self.tls = regions, extra, rules, seed, tcp, tls
 
     def __enter__(self):
-        self.cluster = Cluster(regions=self.regions)
+        self.cluster = Cluster(regions=self.regions, tls=self.tls)
+        self.cluster.is_tls = False             # the doors are not
+        if self.tls:
+            run([ROOT / "deploy/make-certs", self.cluster.dir / "certs", *(f"{r}={r}.wan" for r in self.regions)])
         try:
             self.wan = Wan(self.cluster.dir, self.regions, self.seed, self.tcp)
         except BaseException:
@@ -172,11 +175,11 @@ class Lab:
 
     def _move(self, broker):
         """Its addresses and its process into its namespace. A broker never outlives this thread."""
-        config = broker.config
+        config, scheme = broker.config, "tls+tcp" if self.tls else "tcp"
         broker.door = config["listen"]["door"] = f"ipc://{broker.dir}/door"
-        config["listen"]["link"] = f"tcp://{self.wan.address[broker.region]}:{LINK_PORT}"
-        config["peers"] = [{"region": r, "link": f"tcp://{r}.wan:{LINK_PORT}"} for r in self.regions if r != broker.region]
-        config["tls"] = {"allow_plain": True}
+        config["listen"]["link"] = f"{scheme}://{self.wan.address[broker.region]}:{LINK_PORT}"
+        config["peers"] = [{"region": r, "link": f"{scheme}://{r}.wan:{LINK_PORT}"} for r in self.regions if r != broker.region]
+        config.setdefault("tls", {"allow_plain": True})
         for section, values in (self.extra or {}).items():
             config.setdefault(section, {}).update(values)
         broker.prefix = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.wan.netns[broker.region]]

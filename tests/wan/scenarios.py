@@ -3,7 +3,7 @@
 """What a bad WAN costs: brokers in three network namespaces, steady publishing from each, readers by cursor in each, and one
 fault after the other. After each fault is healed: nothing lost, nothing twice, in order, every backlog zero; and how long that took.
 
-    tests/wan/scenarios.py [--full] [--only WORD,...] [--seconds N] [--seed N] [--build DIR]
+    tests/wan/scenarios.py [--full] [--only WORD,...] [--seconds N] [--seed N] [--tls] [--build DIR]
 
 Without --full each fault lasts a few seconds. Needs root for network namespaces; says SKIP where there are none."""
 import argparse
@@ -179,7 +179,7 @@ def print_row(values, file=sys.stdout):
     print("| " + f"{values[0]:31}" + " | " + " | ".join(f"{v:>{WIDTH}}" for v in values[1:]) + " |", file=file, flush=True)
 
 
-def play_all(full=False, only=(), seed=1, seconds=None):
+def play_all(full=False, only=(), seed=1, seconds=None, tls=False):
     """Plays them in one cluster, prints the table, and returns what went wrong."""
     from lab import Lab
     from traffic import Reader
@@ -189,7 +189,7 @@ def play_all(full=False, only=(), seed=1, seconds=None):
           "before it had arrived everywhere; ms from publisher to subscriber where the fault hits, by lane, and elsewhere", flush=True)
     print_row(HEADINGS)
     print_row(["-" * 31] + ["-" * WIDTH] * (len(HEADINGS) - 1))
-    with Lab(rules=BASE, seed=seed) as lab:
+    with Lab(rules=BASE, seed=seed, tls=tls) as lab:
         readers = {b.region: Reader(b) for b in lab.cluster}
         for number, scenario in enumerate(chosen):
             outcome = play(lab, readers, scenario, seconds, number)
@@ -210,6 +210,7 @@ def main():
     parser.add_argument("--only", default="", help="scenarios whose name contains one of these words")
     parser.add_argument("--seconds", type=float, help=f"how long a fault lasts (default: {SHORT_FAULT_S}, with --full {FULL_FAULT_S})")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tls", action="store_true", help="links over tls+tcp")
     parser.add_argument("--build", help="build directory (default: $FANOUT_BUILD or build-test)")
     args = parser.parse_args()
     if args.build:
@@ -218,7 +219,7 @@ def main():
     if why_not():
         print(f"SKIP: {why_not()}")
         return 0
-    problems = play_all(args.full, [w for w in args.only.split(",") if w], args.seed, args.seconds)
+    problems = play_all(args.full, [w for w in args.only.split(",") if w], args.seed, args.seconds, args.tls)
     for problem in problems:
         print("FAILED: " + problem)
     return 1 if problems else 0
