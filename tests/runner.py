@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests of a build: Meson's unit tests, the layer test, the integration tests; then coverage. See tests/run.
 
-A test program is one line of progress; its cases are what is counted. A failing program's output is shown in full.
+A test program is one line of progress; its cases are what is counted. What it says in lines that begin with "count: " is shown
+below it; a failing program's output in full.
 """
 import argparse
 import concurrent.futures
@@ -146,6 +147,8 @@ def main():
         counts = f"{result.passed} passed" + (f", {result.failed} FAILED" if result.failed else "") \
             + (f", {result.skipped} skipped" if result.skipped else "")
         print(f"   {result.name:34} {counts:28} {result.seconds:6.1f} s", flush=True)
+        for line in re.findall(r"^count: (.*)$", result.output, re.M):
+            print(f"      {line}", flush=True)
         if result.failed:
             print(result.output, flush=True)
 
@@ -157,7 +160,7 @@ def main():
     python_tests(build, [p for p in sorted((ROOT / "tests").glob("*_test.py")) if matches(p.stem, args.patterns)], report, 1)
 
     print("== integration tests: real brokers, files and sockets", flush=True)
-    files = sorted(p for p in (ROOT / "tests/integration").glob("test_*.py") if matches(p.stem, args.patterns))
+    files = sorted(p for folder in ("integration", "crash") for p in (ROOT / "tests" / folder).glob("test_*.py") if matches(p.stem, args.patterns))
     left_out = [p for p in files if args.quick and is_slow(p)]
     for path in left_out:
         print(f"   {path.stem:34} left out by --quick")
