@@ -110,8 +110,6 @@ count_own_batch(struct counting *c)
     l->end = (struct fo_mark){ h->epoch, h->first_seq + h->count - 1 };
     if (is_in_ledger)
         l->ledger_up_to = l->end;
-    if (h->sealed_at.us < c->walk.query->from.us)
-        return;                                 /* accepted before it was sealed */
     for (uint32_t i = 0; i < h->count; i++)
         count_own_event(c, i, is_in_ledger);
 }

@@ -72,6 +72,7 @@ fo_audit_walk_open(struct fo_audit_walk *w, const struct fo_query_view *v, const
     memset(w, 0, sizeof *w);
     w->ctx = v->ctx;
     w->query = q;
+    w->is_stopping = v->is_stopping;
     w->to = q->to.us != 0 ? q->to : (struct fo_wall){ v->now.us + 1 };
     if (region < 0 || (region == 0 && q->source[0] != '\0') || fo_audit_region(v->ctx, q->target) < 0)
         return FO_ERR_UNKNOWN_REGION;
@@ -117,7 +118,7 @@ fo_audit_walk_next(struct fo_audit_walk *w)
     unsigned types = w->region == 0 ? 1u << FO_RECORD_OWN : 1u << FO_RECORD_RECEIVED;
     unsigned lanes = w->query->is_list ? 1u << w->query->lane : 7;
 
-    for (;;) {
+    while (w->is_stopping == NULL || !*w->is_stopping) {
         enum fo_err err = w->ctx->journal->ops->read_next(w->reader, lanes, types, &w->rec);
 
         if (err != FO_OK && err != FO_ERR_CORRUPT)
@@ -129,6 +130,7 @@ fo_audit_walk_next(struct fo_audit_walk *w)
         else if (w->batch.source == (int)w->region && (w->region == 0 || w->batch.targets & 1))
             return FO_OK;
     }
+    return FO_ERR_CLOSED;
 }
 
 static enum fo_audit_state
@@ -149,6 +151,8 @@ fo_audit_walk_event(struct fo_audit_walk *w, uint32_t i, struct fo_audit_event *
     ret_e->record = w->batch.record[i];
     if (!fo_mark_is_behind(ret_e->at, w->query->after[h->lane]) || fo_mark_is_behind(ret_e->at, w->query->up_to[h->lane]))
         return false;
+    if (h->sealed_at.us < w->query->from.us)
+        return false;                           /* accepted before it was sealed: no need to look */
     ret_e->state = state_of_verdict(fo_receive_verdict(w->ctx, ret_e->record, w->rec.at, &ret_e->event));
     accepted_us = ret_e->event.acceptedtime.us != 0 ? ret_e->event.acceptedtime.us : h->sealed_at.us;   /* a record that we cannot read */
     return accepted_us >= w->query->from.us && accepted_us < w->to.us;

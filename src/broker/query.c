@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,15 +24,24 @@ struct question {
     struct fo_audit_query audit;
 };
 
-struct fo_queries {
-    const struct fo_context *ctx;
-    struct fo_inbox *inbox;
+/* A publisher who repeats an id does not wait behind an operator's walk over the whole journal. */
+enum { QUICK, LONG, WORKERS };
+
+struct worker {
+    struct fo_queries *of;
     pthread_t thread;
-    pthread_mutex_t lock;
     pthread_cond_t more;
     struct question queue[QUESTIONS_MAX];
     unsigned head, count;
-    bool is_stopping;
+};
+
+struct fo_queries {
+    const struct fo_context *ctx;
+    struct fo_inbox *inbox;
+    pthread_mutex_t lock;
+    struct worker worker[WORKERS];
+    unsigned running;
+    atomic_bool is_stopping;
 };
 
 /* An ack that the loop has seen is durable, and so readable here, a few milliseconds later. */
@@ -54,7 +64,7 @@ make_first_answer(const struct fo_query_view *v, const struct question *u, struc
 static enum fo_err
 make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
 {
-    struct fo_query_view v = { q->ctx, u->now };
+    struct fo_query_view v = { q->ctx, u->now, &q->is_stopping };
     struct fo_slice tenant = fo_slice_of(u->tenant, u->tenant_bytes), id = fo_slice_of(u->id, u->id_bytes);
     json_t *json = NULL;
     enum fo_err err;
@@ -98,18 +108,19 @@ answer_question(struct fo_queries *q, const struct question *u)
 static void *
 run(void *arg)
 {
-    struct fo_queries *q = arg;
+    struct worker *w = arg;
+    struct fo_queries *q = w->of;
     struct question u;
 
     pthread_mutex_lock(&q->lock);
     for (;;) {
-        while (q->count == 0 && !q->is_stopping)
-            pthread_cond_wait(&q->more, &q->lock);
+        while (w->count == 0 && !q->is_stopping)
+            pthread_cond_wait(&w->more, &q->lock);
         if (q->is_stopping)
             break;
-        u = q->queue[q->head];
-        q->head = (q->head + 1) % QUESTIONS_MAX;
-        q->count--;
+        u = w->queue[w->head];
+        w->head = (w->head + 1) % QUESTIONS_MAX;
+        w->count--;
         pthread_mutex_unlock(&q->lock);
         answer_question(q, &u);
         pthread_mutex_lock(&q->lock);
@@ -128,11 +139,15 @@ fo_queries_start(const struct fo_context *ctx, struct fo_inbox *inbox, struct fo
     q->ctx = ctx;
     q->inbox = inbox;
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->more, NULL);
-    if (pthread_create(&q->thread, NULL, run, q) != 0) {
-        free(q);
-        return FO_ERR_NO_MEMORY;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        q->worker[i].of = q;
+        pthread_cond_init(&q->worker[i].more, NULL);
     }
+    for (; q->running < WORKERS; q->running++)
+        if (pthread_create(&q->worker[q->running].thread, NULL, run, &q->worker[q->running]) != 0) {
+            fo_queries_stop(q);
+            return FO_ERR_NO_MEMORY;
+        }
     *ret_q = q;
     return FO_OK;
 }
@@ -144,10 +159,13 @@ fo_queries_stop(struct fo_queries *q)
         return;
     pthread_mutex_lock(&q->lock);
     q->is_stopping = true;
-    pthread_cond_signal(&q->more);
+    for (unsigned i = 0; i < q->running; i++)
+        pthread_cond_signal(&q->worker[i].more);
     pthread_mutex_unlock(&q->lock);
-    pthread_join(q->thread, NULL);
-    pthread_cond_destroy(&q->more);
+    for (unsigned i = 0; i < q->running; i++)
+        pthread_join(q->worker[i].thread, NULL);
+    for (unsigned i = 0; i < WORKERS; i++)
+        pthread_cond_destroy(&q->worker[i].more);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
@@ -164,12 +182,13 @@ copy_names(struct question *u, struct fo_slice tenant, struct fo_slice id)
 static enum fo_err
 queue(struct fo_queries *q, const struct question *u)
 {
+    struct worker *w = &q->worker[u->op == FO_OP_PUBLISH ? QUICK : LONG];
     enum fo_err err = FO_ERR_BUSY;
 
     pthread_mutex_lock(&q->lock);
-    if (q->count < QUESTIONS_MAX) {
-        q->queue[(q->head + q->count++) % QUESTIONS_MAX] = *u;
-        pthread_cond_signal(&q->more);
+    if (w->count < QUESTIONS_MAX) {
+        w->queue[(w->head + w->count++) % QUESTIONS_MAX] = *u;
+        pthread_cond_signal(&w->more);
         err = FO_OK;
     }
     pthread_mutex_unlock(&q->lock);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Questions that read much of the journal (report, explain), on a thread of their own, so that an operator's question
+ * Questions that read much of the journal (report, explain, audit), on threads of their own, so that an operator's question
  * delays no event. Answers come back through the inbox. */
 #pragma once
 #include "broker/context.h"
 #include "ports/inbox.h"
 #include "wire/door.h"
+
+#include <stdatomic.h>
 
 struct json_t;
 struct fo_queries;
@@ -14,10 +16,11 @@ struct fo_queries;
 struct fo_query_view {
     const struct fo_context *ctx;       /* config, regions, journal, key: what never changes */
     struct fo_wall now;
+    const atomic_bool *is_stopping;     /* a long walk ends when it becomes true, with FO_ERR_CLOSED; may be null */
 };
 
 FO_MUST_CHECK enum fo_err fo_queries_start(const struct fo_context *ctx, struct fo_inbox *inbox, struct fo_queries **ret_q);
-/* Ends the thread; questions not yet begun go unanswered. */
+/* Ends the threads; questions not yet begun go unanswered. */
 void fo_queries_stop(struct fo_queries *q);
 /* Copies what it needs of the request. FO_ERR_BUSY: too many wait. */
 FO_MUST_CHECK enum fo_err fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now);
