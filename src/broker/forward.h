@@ -15,12 +15,14 @@ struct fo_peer {
     struct fo_slot *slots;
     struct fo_journal_reader *reader[FO_LANES];     /* open only while the lane is behind */
     uint64_t session;                               /* the peer's process, 0 not heard yet */
+    struct fo_instant restarted_at;                 /* when everything was sent again for a new one */
     struct fo_wall newest_sent_at;                  /* its clock, by whatever way it came */
     struct fo_instant newest_at;                    /* ours, when it came */
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;
     struct fo_instant health_told_at;
+    bool is_trimmed[FO_LANES];                      /* what the restored lane has not read yet begins behind trimmed batches */
     bool wants_ack;                                 /* owed: something of theirs became durable, or came twice */
 };
 

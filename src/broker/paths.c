@@ -178,31 +178,43 @@ is_news(const struct fo_forward *f, const struct fo_peer *p, const struct fo_con
     return c->sent_at.us > p->newest_sent_at.us || (c->sent_at.us == p->newest_sent_at.us && is_direct);
 }
 
+/* The peer says to be a new process. One that says so all the time does not have everything sent to it again each time. */
+static void
+begin_session(struct fo_forward *f, struct fo_peer *p, uint64_t session)
+{
+    bool is_known = p->session != 0;
+
+    p->session = session;
+    p->heard_sent_at = (struct fo_wall){ 0 };
+    if (!is_known || fo_instant_is_before(f->ctx->now, fo_instant_add(p->restarted_at, f->limits.retransmit_min)))
+        return;
+    p->restarted_at = f->ctx->now;
+    fo_link_peer_restarted(&p->link);
+}
+
 void
 fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct)
 {
     struct fo_context *ctx = f->ctx;
     struct fo_peer *p = &f->peer[peer];
-    int64_t echo_age_us = ctx->wall.us - c->echo_at.us;
+    int64_t echo_age_us = ctx->wall.us - c->echo_at.us, uptime_us = fo_instant_since(ctx->now, ctx->started_at).ns / 1000;
+    bool is_echo = c->echo_at.us != 0 && echo_age_us >= 0 && echo_age_us <= uptime_us;  /* of what this process can have sent */
 
     if (!is_news(f, p, c, is_direct))
         return;                         /* its acks count, its clock does not */
-    if (p->session != 0 && p->session != c->session)
-        fo_link_peer_restarted(&p->link);
     if (p->session != c->session)
-        p->heard_sent_at = (struct fo_wall){ 0 };
-    p->session = c->session;
+        begin_session(f, p, c->session);
     p->newest_sent_at = c->sent_at;
     p->newest_at = ctx->now;
     p->reaches = named(ctx, c);
-    if (c->echo_at.us != 0 && echo_age_us >= 0)
+    if (is_echo)
         fo_health_reached(&p->health, (struct fo_instant){ ctx->now.ns - echo_age_us * 1000 });
     if (!is_direct || c->sent_at.us <= p->heard_sent_at.us)
         return;
     p->heard_sent_at = c->sent_at;
     p->heard_at = ctx->now;
     fo_health_heard(&p->health, ctx->now);
-    if (c->echo_at.us != 0)
+    if (is_echo && c->echo_delay_us <= echo_age_us)
         fo_link_measure_rtt(&p->link, (struct fo_duration){ (echo_age_us - c->echo_delay_us) * 1000 });
 }
 
