@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fanout command and libfanout's examples, as an operator and a service use them: what they print, and how they end."""
 import json
+import os
 import re
 import subprocess
 import unittest
 
-from lib.cluster import BUILD, Cluster, running, run, wait_until
+from lib.cluster import BUILD, ROOT, Cluster, running, run, wait_until
 from lib.ports import free_url
 
 READY = '{"order_id": 7, "status": "ready"}'
@@ -149,7 +150,8 @@ class Cli(unittest.TestCase):
         self.assertEqual([(s["received"], s["lost"], s["duplicates"], s["outOfOrder"]) for s in out["subscribers"]], [(3000, 0, 0, 0)] * 2)
 
     def example(self, name, *args):
-        done = subprocess.run([BUILD / f"tests/examples/example_{name}", *args], capture_output=True, text=True, timeout=60)
+        env = dict(os.environ, LSAN_OPTIONS=f"suppressions={ROOT / 'tests/lsan.supp'}:print_suppressions=0")     # what NNG forgets at close
+        done = subprocess.run([BUILD / f"tests/examples/example_{name}", *args], capture_output=True, text=True, timeout=60, env=env)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout.splitlines()
 
