@@ -334,7 +334,8 @@ replay_bytes_max(const struct fo_config *c)
     return c->journal.retention_bytes < most ? c->journal.retention_bytes : most;
 }
 
-/* Deletes what every link and the ledger have passed and replay need not keep any more. */
+/* Deletes what every link and the ledger have passed and replay need not keep any more. It lags by one round: an ack that a crash
+ * could still take back must not have let go what it settled. */
 static struct fo_instant
 trim(struct fo_broker *b)
 {
@@ -352,10 +353,16 @@ trim(struct fo_broker *b)
         kept_from = end - replay_bytes;
     if (kept_from < below)
         below = kept_from;
-    if (below > b->trimmed_lsn) {
-        b->ctx.journal->ops->trim(b->ctx.journal, below);
-        b->trimmed_lsn = below;
+    if (b->store.failure == FO_ERR_NO_SPACE)
+        b->trim_next.below_lsn = below;     /* nothing can be stored before there is room; a restart finds out what was settled */
+    else if (b->trim_next.items > b->store.stored_items)
+        return b->trim_at;
+    if (b->trim_next.below_lsn > b->trimmed_lsn) {
+        b->ctx.journal->ops->trim(b->ctx.journal, b->trim_next.below_lsn);
+        b->trimmed_lsn = b->trim_next.below_lsn;
     }
+    b->trim_next.below_lsn = below;
+    b->trim_next.items = b->store.queued_items;
     return b->trim_at;
 }
 

@@ -35,6 +35,7 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
             uint64_t tail = state->tail_seq[p][i], acked = state->link[p][i].acked_seq, lsn = state->link[p][i].oldest_lsn;
 
             /* What is trimmed was acked: the mark may lie before it, for it moves only when the lane runs empty. */
+            peer->is_trimmed[i] = lsn < first_lsn;
             fo_link_restore(&peer->link, i, tail, acked, lsn < first_lsn ? first_lsn : lsn, tail - acked);
         }
     }
@@ -176,6 +177,9 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
         fo_link_read_past(l, lane, rec->next_lsn, false);
         return;
     }
+    if (f->peer[peer].is_trimmed[lane] && fo_window_is_empty(&l->lane[lane].window))
+        fo_link_held_before(l, lane, prev_seq);
+    f->peer[peer].is_trimmed[lane] = false;
     if (prev_seq > l->lane[lane].sent_seq) {
         send_in_place_of_damaged(f, peer, lane, &h, prev_seq, rec->lsn);
         return;

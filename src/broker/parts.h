@@ -25,6 +25,7 @@ struct fo_broker {
     uint8_t fingerprint_key[16];
     uint64_t ledger_lsn;                /* everything of ours below is in the ledger */
     uint64_t trimmed_lsn;
+    struct { uint64_t below_lsn, items; } trim_next;    /* allowed when that many items are stored: the acks that allow it among them */
     struct fo_instant trim_at;
     bool is_draining;
 };

@@ -77,6 +77,7 @@ queue(struct fo_store *s, struct fo_store_item *it)
 {
     *s->last = it;
     s->last = &it->next;
+    s->queued_items++;
     if (s->next_append == NULL)
         s->next_append = it;
 }
@@ -267,6 +268,7 @@ fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_st
         s->first = it->next;
         if (s->first == NULL)
             s->last = &s->first;
+        s->stored_items += !it->is_checkpoint;
         if (it->batch != NULL) {
             s->queued_bytes -= it->batch->frame.n;
             s->queued_events -= it->batch->count;

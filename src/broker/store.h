@@ -21,6 +21,7 @@ struct fo_store {
     struct fo_store_item *next_append;              /* first one not yet handed to the journal */
     struct fo_store_item *free;
     uint64_t queued_bytes, queued_events;
+    uint64_t queued_items, stored_items;            /* ever; checkpoints not counted */
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
     uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */
     unsigned urgent_count;                          /* items that should not wait for company: batches */

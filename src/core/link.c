@@ -34,6 +34,17 @@ fo_link_restore(struct fo_link *l, enum fo_lane lane, uint64_t tail_seq, uint64_
     n->rewinds = acked_seq < tail_seq ? 1 : 0;
 }
 
+void
+fo_link_held_before(struct fo_link *l, enum fo_lane lane, uint64_t seq)
+{
+    struct fo_link_lane *n = &l->lane[lane];
+
+    fo_assert(fo_window_is_empty(&n->window) && seq <= n->tail_seq);
+    n->held_seq = seq;
+    if (n->sent_seq < seq)
+        n->sent_seq = seq;
+}
+
 /* The count is for people: after a restart it is taken from the checkpoint and may be a little high until the lane is empty. */
 static void
 settle_backlog(struct fo_link_lane *n, const struct fo_slot *batch)
@@ -55,7 +66,7 @@ rewind_lane(struct fo_link_lane *n)
     n->rewinds = fo_window_oldest(&n->window)->attempts;
     n->is_behind = true;
     n->rewound_seq = n->sent_seq;
-    n->sent_seq = n->acked_seq;
+    n->sent_seq = n->acked_seq > n->held_seq ? n->acked_seq : n->held_seq;
     fo_window_clear(&n->window);
 }
 

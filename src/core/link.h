@@ -31,6 +31,7 @@ struct fo_link_lane {
     struct fo_window window;
     uint64_t tail_seq;                      /* newest durable sequence that targets the peer */
     uint64_t sent_seq, acked_seq;
+    uint64_t held_seq;                      /* never sent again: see fo_link_held_before */
     uint64_t read_lsn;                      /* meaningful while behind */
     bool is_behind;
     uint64_t backlog_events;                /* durable, for the peer, not acked */
@@ -59,6 +60,9 @@ static inline enum fo_link_class fo_lane_class(enum fo_lane lane) { return lane 
 void fo_link_init(struct fo_link *l, const struct fo_link_limits *limits, struct fo_slot *slots);
 /* Recovery: where the lane stood. It is behind from read_lsn on. */
 void fo_link_restore(struct fo_link *l, enum fo_lane lane, uint64_t tail_seq, uint64_t acked_seq, uint64_t read_lsn, uint64_t backlog_events);
+/* Nothing up to seq is there to be read any more: the peer holds it, and a crash took the memory of its ack, which will come again.
+ * The lane has sent nothing yet. */
+void fo_link_held_before(struct fo_link *l, enum fo_lane lane, uint64_t seq);
 void fo_link_up(struct fo_link *l, enum fo_link_class cls);
 void fo_link_down(struct fo_link *l, enum fo_link_class cls);
 /* Another way from now on, direct or relayed, or none: what was on the old one counts as lost, and the window begins small. */

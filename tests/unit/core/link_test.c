@@ -361,6 +361,28 @@ restore_reads_back_the_unacked(void **state)
     assert_int_equal(offer(&f, HIGH, 10, 10), FO_OK);
 }
 
+/* A crash took an ack back whose batches are trimmed: they are not sent again, and the peer's ack settles them when it comes again. */
+static void
+trimmed_batches_are_settled_but_not_sent(void **state)
+{
+    struct fixture f;
+    struct fo_settled settled;
+
+    (void)state;
+    fixture_init(&f);
+    fo_link_restore(&f.link, HIGH, 9, 2, 500, 7);
+    fo_link_held_before(&f.link, HIGH, 5);
+    assert_int_equal(read_back(&f, HIGH, 5, 10), FO_ERR_STALE);
+    assert_int_equal(read_back(&f, HIGH, 6, 10), FO_OK);
+    fo_link_peer_restarted(&f.link);
+    assert_int_equal(f.link.lane[HIGH].read_lsn, 600);
+    assert_int_equal(f.link.lane[HIGH].sent_seq, 5);
+    assert_int_equal(read_back(&f, HIGH, 6, 10), FO_OK);
+    assert_int_equal(fo_link_ack(&f.link, HIGH, 6, at_ms(1), &settled), FO_OK);
+    assert_int_equal(settled.from_seq, 3);
+    assert_int_equal(settled.to_seq, 6);
+}
+
 int
 main(void)
 {
@@ -379,6 +401,7 @@ main(void)
         cmocka_unit_test(low_lane_has_its_share),
         cmocka_unit_test(high_lane_is_read_first),
         cmocka_unit_test(restore_reads_back_the_unacked),
+        cmocka_unit_test(trimmed_batches_are_settled_but_not_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
