@@ -126,7 +126,7 @@ find_start(const struct fo_fetches *f, struct fo_parked *p, struct fo_fault *fau
     return FO_ERR_INTERNAL;
 }
 
-struct fill { struct fo_fetch_answer answer; uint32_t events; uint64_t bytes; };
+struct fill { struct fo_fetch_answer answer; uint32_t events; uint64_t bytes; enum fo_err err; };
 
 static bool
 is_full(const struct fo_parked *p, const struct fill *fill, size_t next_bytes)
@@ -205,7 +205,7 @@ add_record(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const s
     return add_batch(f, p, fill, &b.header, b.record, rec->type == FO_RECORD_OWN || rec->lsn >= f->clean_from_lsn, rec->at);
 }
 
-enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH };
+enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH, SCAN_FAILED };
 
 /* Reads from the cursor on until the answer is full, the durable end, or enough for one step. */
 static enum scan
@@ -238,8 +238,11 @@ scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
         if (rec.next_lsn - from > SCAN_BYTES_MAX)
             return SCAN_ENOUGH;
     }
-    if (err != FO_OK && err != FO_ERR_NOT_FOUND)
+    if (err != FO_OK && err != FO_ERR_NOT_FOUND) {
         fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", p->lsn));
+        fill->err = err;
+        return SCAN_FAILED;             /* the cursor stays: what could not be read is not stepped over */
+    }
     p->lsn = f->stored_lsn;
     p->index = 0;
     return SCAN_END;
@@ -251,6 +254,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     struct fo_parked *p = calloc(1, sizeof *p);
     struct fo_fault fault;
     struct fill fill;
+    enum scan scan;
     enum fo_err err = p != NULL ? FO_OK : fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
 
     if (p != NULL) {
@@ -272,7 +276,14 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
             parked_destroy(f, p);
         return;
     }
-    if (scan_journal(f, p, &fill) != SCAN_END || fill.events > 0 || req->timeout_ms == 0) {
+    scan = scan_journal(f, p, &fill);
+    if (scan == SCAN_FAILED && fill.events == 0) {
+        (void)fo_fault_set(&fault, fill.err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
+        answer_error(f, request, req->encoding, &fault, RETRY_BUSY_MS);
+        parked_destroy(f, p);
+        return;
+    }
+    if (scan != SCAN_END || fill.events > 0 || req->timeout_ms == 0) {
         finish_answer(f, p, &fill);
         return;
     }
