@@ -223,6 +223,15 @@ reader_close(struct fo_journal_reader *r)
     free(r);
 }
 
+/* Now and then, and not while a process starts: that refuses to then, and is right. */
+static bool
+has_read_fault(const struct sim_journal *j)
+{
+    struct sim *s = j->sim;
+
+    return s->plan.disk_fault > 0 && !s->is_healing && s->node[j->node].broker != NULL && sim_chance(s, 5);
+}
+
 static enum fo_err
 reader_open(struct fo_journal *base, uint64_t lsn, struct fo_journal_reader **ret_reader)
 {
@@ -235,7 +244,7 @@ reader_open(struct fo_journal *base, uint64_t lsn, struct fo_journal_reader **re
     r = calloc(1, sizeof *r);
     r->j = j;
     j->reader_count++;
-    err = reader_seek(r, lsn);
+    err = has_read_fault(j) ? FO_ERR_IO : reader_seek(r, lsn);
     if (err != FO_OK)
         reader_close(r);
     else
@@ -268,6 +277,8 @@ read_next(struct fo_journal_reader *r, unsigned lane_mask, unsigned type_mask, s
 
     if (r->lsn != 0 && r->lsn < d->first_lsn)
         return FO_ERR_CURSOR_GONE;
+    if (has_read_fault(r->j))
+        return FO_ERR_IO;
     i = find(d, r->lsn);
     if (i > d->first && d->rec[i - 1].next_lsn > r->lsn)
         sim_fail(r->j->sim, "node %u reads inside the record at %llu", r->j->node, (unsigned long long)d->rec[i - 1].lsn);

@@ -113,6 +113,8 @@ begin_again(struct sim *s, unsigned i, const json_t *answer)
     const char *earliest = json_string_value(json_object_get(answer, "cursor"));
     unsigned long long lsn = 0;
 
+    if (code != NULL && strcmp(code, "unavailable") == 0)
+        return;                         /* again with the same cursor */
     if (code == NULL || strcmp(code, "cursor_gone") != 0) {
         sim_fail(s, "reader %u is refused: %s", i, code ? code : "no code");
         return;
