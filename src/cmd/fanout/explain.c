@@ -167,7 +167,7 @@ explain(const struct explain_args *a, struct story *s)
         return worst;
     if (a->common.is_json) {
         json = explain_json(s);
-        json_dumpf(json, stdout, JSON_INDENT(2));
+        json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
         json_decref(json);
     } else if (found > 0 || json_array_size(rows) > 0) {

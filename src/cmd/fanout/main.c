@@ -112,6 +112,7 @@ main(int argc, char **argv)
 {
     int rc;
 
+    (void)setenv("ARGP_HELP_FMT", "rmargin=120", 0);   /* examples stay on one line, to be copied */
     argp_program_version = "fanout " FANOUT_VERSION;
     argp_err_exit_status = CMD_USAGE;
     rc = dispatch(argc, argv);

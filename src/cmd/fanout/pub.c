@@ -218,7 +218,7 @@ pub_one(const struct pub_args *a, fanout_client *client)
 
     if (r != NULL && a->common.is_json) {
         json_t *json = pub_result_json(r);
-        json_dumpf(json, stdout, JSON_COMPACT);
+        json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
         putchar('\n');
         json_decref(json);
     } else if (r != NULL && r->err == FANOUT_OK) {

@@ -50,7 +50,7 @@ print_json(const struct fanout_result *result)
 {
     json_t *json = pub_result_json(result);
 
-    json_dumpf(json, stdout, JSON_COMPACT);
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(json);
 }

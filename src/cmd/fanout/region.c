@@ -22,7 +22,8 @@ static const char doc[] =
     "Show regions and the links between them.\n"
     "\v"
     "Every broker given is asked. Per link: whether it is up, round-trip time, when the peer was last heard, and per lane "
-    "(high/normal/low) the batches in flight and the events that wait (backlog).\n"
+    "(high/normal/low) the batches in flight and the events that wait (backlog). VIA names the region that relays to "
+    "a peer that cannot be reached directly.\n"
     "\n"
     "Examples:\n"
     "  fanout region ls\n"
@@ -83,18 +84,19 @@ oldest_ms(const json_t *link)
 static void
 print_links(const json_t *links)
 {
-    static const char *const header[] = { "PEER", "STATE", "URGENT", "BULK", ">RTT", ">HEARD", ">IN FLIGHT", ">BACKLOG", ">OLDEST",
-        ">REPEATED" };
+    static const char *const header[] = { "PEER", "STATE", "HEALTH", "URGENT", "BULK", ">RTT", ">HEARD", ">IN FLIGHT", ">BACKLOG", ">OLDEST",
+        ">REPEATED", "VIA" };
     struct table t;
     char text[64], ms[24];
     const json_t *link;
     size_t i;
 
-    table_init(&t, header, 10);
+    table_init(&t, header, 12);
     json_array_foreach(links, i, link) {
         bool has_rtt = cmd_number(link, "rttMs", 0) > 0, has_heard = cmd_number(link, "lastHeardMs", -1) >= 0;
         table_add(&t, "%s", cmd_text(link, "region", "?"));
         table_add(&t, "%s", cmd_text(link, "state", "?"));
+        table_add(&t, "%s", cmd_text(link, "health", "-"));
         table_add(&t, "%s", cmd_text(link, "urgent", "?"));
         table_add(&t, "%s", cmd_text(link, "bulk", "?"));
         table_add(&t, "%s", has_rtt ? table_ms(cmd_number(link, "rttMs", -1), ms) : "-");
@@ -106,6 +108,7 @@ print_links(const json_t *links)
         table_add(&t, "%s", per_lane(link, "backlog", text));
         table_add(&t, "%s", table_ms(oldest_ms(link), ms));
         table_add(&t, "%.0f", cmd_number(link, "retransmits", 0));
+        table_add(&t, "%s", cmd_text(link, "via", "-"));
     }
     table_print(&t, stdout, 2);
     table_fini(&t);
@@ -193,7 +196,7 @@ cmd_region(int argc, char **argv)
         sleep(1);
     }
     if (args.common.is_json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
     }
     json_decref(all);

@@ -234,7 +234,7 @@ cmd_report(int argc, char **argv)
     events = sum_events(reports);
     if (json_array_size(reports) > 0 && args.common.is_json) {
         json_t *all = json_pack("{s:O, s:O}", "sources", reports, "events", events);
-        json_dumpf(all, stdout, JSON_INDENT(2));
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
         json_decref(all);
     } else if (json_array_size(reports) > 0) {
