@@ -205,8 +205,10 @@ step(struct sim *s, const struct task *t)
         return;
     n->is_stepping = false;
     count = n->inbox_count < STEP_INPUTS_MAX ? n->inbox_count : STEP_INPUTS_MAX;
-    memcpy(inputs, n->inbox, count * sizeof *inputs);
-    memmove(n->inbox, n->inbox + count, (n->inbox_count - count) * sizeof *inputs);
+    if (count > 0) {
+        memcpy(inputs, n->inbox, count * sizeof *inputs);
+        memmove(n->inbox, n->inbox + count, (n->inbox_count - count) * sizeof *inputs);
+    }
     n->inbox_count -= count;
     s->steps++;
     due = fo_broker_step(n->broker, mono_of(s, n), wall_of(s, n), inputs, count);
