@@ -10,9 +10,40 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "wan"))
 import lab  # noqa: E402
 import priority  # noqa: E402
 import scenarios  # noqa: E402
+import traffic  # noqa: E402
 
 SLOW = True
 WHY_NOT = lab.why_not()
+
+
+class Account(unittest.TestCase):
+    """The judge of the tests below must see what it judges."""
+
+    def setUp(self):
+        self.arrivals = traffic.Arrivals()
+
+    def arrive(self, *numbers):
+        for n in numbers:
+            self.arrivals.note({"id": f"s0:us-east-1:{n}", "partitionkey": "k", "priority": "high", "data": {"n": n}}, float(n))
+
+    def test_what_comes_once_and_in_order_is_right(self):
+        self.arrive(1, 2, 4)
+        self.assertEqual((self.arrivals.duplicates, self.arrivals.disordered), ([], []))
+
+    def test_twice(self):
+        self.arrive(1, 2, 1)
+        self.assertEqual(self.arrivals.duplicates, ["s0:us-east-1:1"])
+
+    def test_out_of_order(self):
+        self.arrive(1, 3, 2)
+        self.assertEqual(self.arrivals.disordered, ["s0:us-east-1:2"])
+
+    def test_lost(self):
+        class Publisher:
+            acknowledged = {f"s0:us-east-1:{n}": float(n) for n in (1, 2, 3)}
+        self.arrive(1, 3)
+        self.assertEqual(traffic.missing([Publisher], {"eu-west-1": self.arrivals}), [("eu-west-1", "s0:us-east-1:2")])
+        self.assertEqual(traffic.missing([Publisher], {"eu-west-1": self.arrivals}, before=2), [])
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)

@@ -70,14 +70,33 @@ class Publisher(Worker):
                 self.acknowledged[event["id"]] = now
 
 
-class Reader(Worker):
-    """Follows one region by cursor, on a new connection every now and then; notes when each event came, and what came wrong."""
+class Arrivals:
+    """When each event came to one region, and what came twice or out of order."""
+
+    def __init__(self):
+        self.arrived, self.duplicates, self.disordered = {}, [], []
+        self.newest = defaultdict(int)          # number by publisher, source, key and lane
+
+    def note(self, event, now):
+        if event["id"] in self.arrived:
+            self.duplicates.append(event["id"])
+            return
+        self.arrived[event["id"]] = now
+        number = event["data"]["n"]
+        chain = (*event["id"].split(":")[:2], event["partitionkey"], event["priority"])
+        if number < self.newest[chain]:
+            self.disordered.append(event["id"])
+        self.newest[chain] = number
+
+
+class Reader(Arrivals, Worker):
+    """Follows one region by cursor, on a new connection every now and then."""
 
     def __init__(self, broker):
-        self.broker, self.arrived, self.duplicates, self.disordered, self.problem = broker, {}, [], [], None
-        self.newest = defaultdict(int)          # number by source, key and lane
+        Arrivals.__init__(self)
+        self.broker, self.problem = broker, None
         self.cursor = broker.ask({"op": "fetch", "from": "now", "waitMs": 0})["cursor"]
-        super().__init__()
+        Worker.__init__(self)
 
     def run(self):
         while not self.stopping.is_set():
@@ -97,20 +116,9 @@ class Reader(Worker):
             return False
         now = time.monotonic()
         for item in answer["events"]:
-            self._note(item["event"], now)
+            self.note(item["event"], now)
         self.cursor = answer["cursor"]
         return not self.stopping.is_set()
-
-    def _note(self, event, now):
-        if event["id"] in self.arrived:
-            self.duplicates.append(event["id"])
-            return
-        self.arrived[event["id"]] = now
-        number = event["data"]["n"]
-        chain = (*event["id"].split(":")[:2], event["partitionkey"], event["priority"])
-        if number < self.newest[chain]:
-            self.disordered.append(event["id"])
-        self.newest[chain] = number
 
 
 def percentile(values, share):
