@@ -90,6 +90,7 @@ class Local(unittest.TestCase):
         for word in ("order_status", "us-west-2", "eu-west-1"):
             self.assertIn(word, said)
         self.assertIn(event_id, pasted(explain, self.dir))
+        self.assertIn("Zero drift", pasted(local.commands("audit")[0], self.dir))
         status, seconds = local.stop()
         self.assertEqual(status, 0, "".join(local.lines))
         self.assertLess(seconds, 30)

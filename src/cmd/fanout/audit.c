@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "adapter/keys_file.h"
 #include "broker/config.h"
@@ -20,7 +21,7 @@ struct audit_args {
     const char *keys_dir, *ledger;
     bool has_no_ledger;
     uint64_t names_max;
-    const char *config_path[CMD_BROKERS_MAX];
+    const char *config_path[CMD_BROKERS_MAX], *region[CMD_BROKERS_MAX];     /* region: of each broker, where a configuration tells */
     unsigned configs;
 };
 
@@ -113,6 +114,7 @@ load_configs(struct audit_args *a, struct fo_config *config[])
             fprintf(stderr, "fanout: at most %d brokers\n", CMD_BROKERS_MAX);
             return CMD_USAGE;
         }
+        a->region[a->common.brokers] = config[i]->region;
         a->common.broker[a->common.brokers++] = config[i]->listen.door;
         if (a->keys_dir == NULL)
             a->keys_dir = config[i]->keys.public_keys;
@@ -161,21 +163,30 @@ audit_name(struct audit *a, const char *kind, const char *source, const char *wh
         "position", position, "id", cmd_text(event, "id", cmd_text(event, "event_id", "")), "tenant", cmd_text(event, "tenant", ""), "text", text));
 }
 
-/* Finds out whose broker it is. */
+void
+audit_progress(const char *doing, const char *what)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%s%s%s", doing != NULL ? doing : "", doing != NULL ? " " : "", doing != NULL ? what : "");
+}
+
+/* Finds out whose broker it is. expected: what the configuration says, or null. */
 static void
-meet(struct audit *a, struct audit_region *r)
+meet(struct audit *a, struct audit_region *r, const char *expected)
 {
     json_t *answer = NULL;
     int rc = cmd_connect_to(a->common, r->address, &r->client);
 
     r->json = json_pack("{s:s, s:b}", "address", r->address, "reachable", 0);
     json_array_append_new(a->regions, r->json);
+    if (expected != NULL)
+        json_object_set_new(r->json, "region", json_string(expected));
     if (rc == CMD_OK)
         rc = cmd_call(r->client, r->address, json_pack("{s:s}", "op", "ping"), a->common->timeout_ms, &answer);
     if (rc != CMD_OK) {
         r->client = NULL;
         a->is_partial = true;
-        audit_note(a, "no broker answered at %s: what its region accepted was not audited", r->address);
+        audit_note(a, "no broker answered at %s: what %s accepted was not audited", r->address, expected != NULL ? expected : "its region");
         return;
     }
     if (audit_find(a, cmd_text(answer, "region", "")) == NULL)
@@ -193,7 +204,7 @@ audit(struct audit *a)
 {
     for (unsigned i = 0; i < a->common->brokers; i++) {
         a->region[a->region_count].address = a->common->broker[i];
-        meet(a, &a->region[a->region_count++]);
+        meet(a, &a->region[a->region_count++], a->expected[i]);
     }
     if (a->conninfo != NULL)
         audit_ledger_begin(a);
@@ -205,6 +216,7 @@ audit(struct audit *a)
     audit_flows(a);
     if (a->ledger != NULL)
         audit_ledger(a);
+    audit_progress(NULL, NULL);
     if (a->keys == NULL)
         audit_note(a, "no signature was checked: give --keys DIR or --config FILE");
 }
@@ -276,6 +288,7 @@ cmd_audit(int argc, char **argv)
     a.names_max = args.names_max;
     a.timeout_ms = args.common.timeout_ms == CMD_TIMEOUT_MS ? AUDIT_TIMEOUT_MS : args.common.timeout_ms;
     a.conninfo = args.ledger;
+    a.expected = args.region;
     rc = run(&a);
     ledger_close(a.ledger);
 cleanup:

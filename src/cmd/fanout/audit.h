@@ -21,6 +21,7 @@ struct audit {
     struct fo_wall from, to;
     char from_text[FO_RFC3339_SIZE], to_text[FO_RFC3339_SIZE];
     const struct fo_key_ring *keys; /* null: none given */
+    const char *const *expected;    /* region of each broker asked, or null */
     const char *conninfo;           /* null: the ledger is not asked */
     struct ledger *ledger;          /* null: not asked, or not reachable */
     uint64_t names_max;             /* events named at most; all are counted */
@@ -35,6 +36,8 @@ struct audit {
 
 __attribute__((format(printf, 2, 3)))
 void audit_note(struct audit *a, const char *fmt, ...);
+/* "asking us-east-1" on a terminal, in one line; null, null: clears it. */
+void audit_progress(const char *doing, const char *what);
 /* Null: not among those asked. */
 struct audit_region *audit_find(struct audit *a, const char *name);
 

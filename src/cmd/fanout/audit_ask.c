@@ -110,6 +110,7 @@ audit_ask(struct audit *a, struct audit_region *of, const struct audit_asked *as
     json_t *request = json_object(), *answer;
     bool is_good;
 
+    audit_progress("asking", of->name);
     fill_times(a, request);
     if (asked->source != NULL)
         json_object_set_new(request, "source", json_string(asked->source));
@@ -149,6 +150,7 @@ next_page(struct audit_feed *f)
     const char *cursor;
     json_t *answer;
 
+    audit_progress("listing events of", f->region->name);
     json_decref(f->page);
     f->page = NULL;
     f->index = 0;

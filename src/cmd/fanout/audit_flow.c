@@ -207,7 +207,7 @@ audit_pair(struct audit *a, struct audit_region *source, const char *target_name
         p.of_target = audit_ask(a, p.target, &(struct audit_asked){ .source = source->name, .after = after, .up_to = up_to });
     else if (accepted > 0)
         audit_note(a, "%s to %s: not compared, as %s %s", source->name, target_name, target_name,
-            p.target == NULL ? "was not named (-b, --config) or did not answer" : "did not answer");
+            "was not named (-b, --config) or did not answer");
     if (p.of_target != NULL)
         ask_behind_trim(&p);
     compare_pair(&p, target_name);

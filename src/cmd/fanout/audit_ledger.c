@@ -299,6 +299,7 @@ audit_lane(struct audit *a, struct audit_region *r, enum fo_lane lane, struct fo
     struct sum sum = { .accepted = l->accepted, .not_yet = l->accepted - l->ledger_rows, .settling = l->ledger_moving };
     uint64_t before = a->drift;
 
+    audit_progress("reading the ledger's rows of", r->name);
     if (!agrees(a, r, lane, &sum))
         name_drift(a, r, lane, ledger, &sum);
     a->pending += sum.not_yet;
