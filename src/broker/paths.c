@@ -53,6 +53,18 @@ can_carry(const struct fo_forward *f, unsigned carrier, unsigned target)
     return carrier != target && fo_health_is_trusted(&c->health) && c->link.is_up[FO_LINK_URGENT] && (c->reaches >> target & 1);
 }
 
+/* The first one behind `from` in the table, and round again, that could carry; 0: none. */
+static unsigned
+next_carrier(const struct fo_forward *f, unsigned peer, unsigned from)
+{
+    unsigned peers = f->ctx->regions.count - 1;
+
+    for (unsigned i = 0; i < peers; i++)
+        if (can_carry(f, (from + i) % peers + 1, peer))
+            return (from + i) % peers + 1;
+    return 0;
+}
+
 /* The way to the peer from now on: 0 the direct link, else who carries. A working relay is kept until the direct link is trusted. */
 static unsigned
 choose_via(const struct fo_forward *f, unsigned peer)
@@ -65,17 +77,13 @@ choose_via(const struct fo_forward *f, unsigned peer)
         return p->via;
     if (p->health.state != FO_HEALTH_DOWN)
         return 0;
-    for (unsigned c = 1; c < f->ctx->regions.count; c++)
-        if (can_carry(f, c, peer))
-            return c;
-    return 0;
+    return next_carrier(f, peer, 0);
 }
 
 static void
-reroute(struct fo_forward *f, unsigned peer)
+reroute(struct fo_forward *f, unsigned peer, unsigned via)
 {
     struct fo_peer *p = &f->peer[peer];
-    unsigned via = choose_via(f, peer);
 
     if (via != p->via) {
         fo_log(FO_LOG_WARN, "path_changed", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("via", via ? fo_context_name(f->ctx, via) : "direct"));
@@ -139,10 +147,13 @@ fo_paths_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user)
         struct fo_instant due;
 
         check_health(f, i);
-        reroute(f, i);
+        reroute(f, i, choose_via(f, i));
         due = fo_link_check_timeouts(&p->link, f->ctx->now);
-        if (p->link.retransmits != retransmits)
+        if (p->link.retransmits != retransmits) {
             fo_log(FO_LOG_INFO, "retransmit", FO_S("peer", fo_context_name(f->ctx, i)), FO_I("backlog", p->link.lane[FO_LANE_NORMAL].backlog_events));
+            if (p->via != 0)                /* it says that it reaches the peer, and no answer comes: perhaps another one does */
+                reroute(f, i, next_carrier(f, i, p->via));
+        }
         if (fo_instant_is_before(due, next))
             next = due;
         due = send_due(f, i, acks, user);
@@ -192,7 +203,7 @@ begin_session(struct fo_forward *f, struct fo_peer *p, uint64_t session)
     fo_link_peer_restarted(&p->link);
 }
 
-void
+bool
 fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct)
 {
     struct fo_context *ctx = f->ctx;
@@ -201,7 +212,7 @@ fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, 
     bool is_echo = c->echo_at.us != 0 && echo_age_us >= 0 && echo_age_us <= uptime_us;  /* of what this process can have sent */
 
     if (!is_news(f, p, c, is_direct))
-        return;                         /* its acks count, its clock does not */
+        return false;                   /* its acks count, its clock does not */
     if (p->session != c->session)
         begin_session(f, p, c->session);
     p->newest_sent_at = c->sent_at;
@@ -210,12 +221,13 @@ fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, 
     if (is_echo)
         fo_health_reached(&p->health, (struct fo_instant){ ctx->now.ns - echo_age_us * 1000 });
     if (!is_direct || c->sent_at.us <= p->heard_sent_at.us)
-        return;
+        return true;
     p->heard_sent_at = c->sent_at;
     p->heard_at = ctx->now;
     fo_health_heard(&p->health, ctx->now);
     if (is_echo && c->echo_delay_us <= echo_age_us)
         fo_link_measure_rtt(&p->link, (struct fo_duration){ (echo_age_us - c->echo_delay_us) * 1000 });
+    return true;
 }
 
 void

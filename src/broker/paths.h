@@ -11,6 +11,6 @@ void fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind ki
 /* Owed acks, due heartbeats, retransmissions, and who is reached how; returns when to call again at the latest. */
 struct fo_instant fo_paths_tick(struct fo_forward *f, fo_forward_acks_fn acks, void *user);
 /* Notes a verified control frame's sender: process, clock, round trip, whom it reaches. is_direct: it came on the peer's own link. */
-void fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct);
+bool fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, bool is_direct);
 /* A verified relay frame for another region: handed on as it is, directly or not at all. */
 void fo_paths_carry(struct fo_forward *f, unsigned target, enum fo_link_class cls, struct fo_slice frame);

@@ -9,6 +9,9 @@
 
 #include <stdio.h>
 
+/* An epoch is a time. One from far ahead would make all that its region ever says later old. */
+enum { EPOCH_AHEAD_MS_MAX = 24 * 3600 * 1000 };
+
 void
 fo_receive_init(struct fo_receive *r, const struct fo_state *state)
 {
@@ -18,9 +21,9 @@ fo_receive_init(struct fo_receive *r, const struct fo_state *state)
 }
 
 uint8_t
-fo_receive_verdict(const struct fo_context *ctx, struct fo_slice record, struct fo_wall at, struct fo_event *ret_event)
+fo_receive_verdict(const struct fo_context *ctx, struct fo_slice source, struct fo_slice record, struct fo_wall at, struct fo_event *ret_event)
 {
-    if (fo_event_decode(record, ret_event) != FO_OK) {
+    if (fo_event_decode(record, ret_event) != FO_OK || !fo_slice_is_equal(ret_event->sourceregion, source)) {
         *ret_event = (struct fo_event){ 0 };
         return FO_VERDICT_REJECTED;
     }
@@ -60,7 +63,7 @@ judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_
     for (uint32_t i = 0; i < b->count; i++) {
         struct fo_event e;
 
-        b->verdict[i] = fo_receive_verdict(r->ctx, b->record[i], r->ctx->wall, &e);
+        b->verdict[i] = fo_receive_verdict(r->ctx, b->header.region, b->record[i], r->ctx->wall, &e);
         if (e.id.n > 0)
             fill_entry(r, b, i, &e, &entry[known++]);
         if (b->verdict[i] != 0)
@@ -132,7 +135,9 @@ claim(struct fo_receive *r, struct fo_batch *b, uint64_t *ret_prev_seq)
         if (region == 0)
             *ret_prev_seq = h->target[i].prev_seq;
     }
-    return b->targets & 1 ? FO_OK : FO_ERR_PROTO;
+    if (!(b->targets & 1))
+        return FO_ERR_PROTO;
+    return h->epoch <= (uint64_t)r->ctx->wall.us / 1000 + EPOCH_AHEAD_MS_MAX ? FO_OK : FO_ERR_INVALID;
 }
 
 static void
@@ -154,7 +159,7 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     }
     b->count = b->header.count;
     chain = &r->source[b->source].chain[b->header.lane];
-    err = fo_chain_judge(chain, b->header.epoch, prev_seq, fo_batch_last_seq(b));
+    err = fo_chain_judge(chain, b->header.epoch, prev_seq, b->header.first_seq, fo_batch_last_seq(b));
     r->forward->peer[b->source].wants_ack |= err == FO_ERR_STALE || err == FO_ERR_GAP;
     r->ctx->counters.duplicate_batches += err == FO_ERR_STALE;
     r->ctx->counters.gap_batches += err == FO_ERR_GAP;
@@ -209,6 +214,8 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
     for (int i = 0; i < FO_LANES; i++) {
         c->epoch_acked[i] = s->chain[i].durable.epoch;
         c->cum_seq[i] = s->chain[i].durable.seq;
+        if (c->epoch_acked[i] == 0)
+            c->cum_seq[i] = 0;          /* skipped to, and nothing taken since */
         c->settled_seq[i] = r->store->settled_seq[peer][i];
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
@@ -259,6 +266,8 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
 {
     static struct fo_ack_record a;      /* loop thread only; too large for the stack's taste */
 
+    if (fo_store_reserve_ack(r->store, frame.n) != FO_OK)
+        return;                         /* what cannot be recorded is not taken; the peer says it again */
     a = (struct fo_ack_record){ .peer = fo_slice_str(fo_context_name(r->ctx, peer)), .arrived_at = r->ctx->wall, .frame = frame };
     if (r->forward->peer[peer].via != 0)
         a.via = fo_slice_str(fo_context_name(r->ctx, r->forward->peer[peer].via));
@@ -279,10 +288,26 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
         a.span[a.span_count++] = (struct fo_ack_span){ i, epoch_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
         fo_waits_settled(r->waits, peer, i, &span, x, n);
         r->ctx->counters.excepted_events += n;
-        r->ctx->counters.delivered_events += backlog - r->forward->peer[peer].link.lane[i].backlog_events - n;
+        backlog -= r->forward->peer[peer].link.lane[i].backlog_events;
+        r->ctx->counters.delivered_events += backlog > n ? backlog - n : 0;  /* the peer may have named what was not for it */
     }
     if (a.span_count > 0 && fo_store_add_ack(r->store, peer, &a) != FO_OK)
         fo_log(FO_LOG_ERROR, "ack_not_recorded", FO_S("peer", fo_context_name(r->ctx, peer)));
+}
+
+/* We have acked what we do not hold: a new data directory, or what `durability: process` may lose. The source keeps none of it for
+ * us, and what follows it would be a gap for ever. */
+static void
+skip_lost(struct fo_receive *r, unsigned peer, const struct fo_control *c)
+{
+    for (int i = 0; i < FO_LANES; i++) {
+        struct fo_chain *chain = &r->source[peer].chain[i];
+        uint64_t held = chain->durable.seq;
+
+        if (fo_chain_skip(chain, c->settled_seq[i]))
+            fo_log(FO_LOG_ERROR, "received_events_lost", FO_S("source", fo_context_name(r->ctx, peer)), FO_S("lane", fo_lane_name((enum fo_lane)i)),
+                FO_I("held_seq", held), FO_I("acked_seq", c->settled_seq[i]));
+    }
 }
 
 static void
@@ -310,7 +335,8 @@ control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slic
     r->ctx->counters.acks_received += frame->kind == FO_FRAME_ACK;
     apply_acks(r, (unsigned)peer, &c, bytes);
     forget_settled(&r->source[peer], c.settled_seq);
-    fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct);
+    if (fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct))
+        skip_lost(r, (unsigned)peer, &c);
     r->forward->peer[peer].wants_ack |= frame->kind != FO_FRAME_ACK;     /* probes are answered, answers are not */
 }
 

@@ -4,9 +4,9 @@
 #include "base/assert.h"
 
 enum fo_err
-fo_chain_judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint64_t last_seq)
+fo_chain_judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint64_t first_seq, uint64_t last_seq)
 {
-    if (prev_seq >= last_seq)
+    if (prev_seq >= first_seq || first_seq > last_seq)
         return FO_ERR_PROTO;
     if (epoch < c->staged.epoch)
         return FO_ERR_STALE;
@@ -15,9 +15,20 @@ fo_chain_judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint
             return FO_ERR_STALE;
         if (prev_seq > c->staged.seq)
             return FO_ERR_GAP;
-        return prev_seq == c->staged.seq ? FO_OK : FO_ERR_PROTO;
+        return first_seq > c->staged.seq ? FO_OK : FO_ERR_PROTO;
     }
     return prev_seq <= c->staged.seq ? FO_OK : FO_ERR_GAP;
+}
+
+bool
+fo_chain_skip(struct fo_chain *c, uint64_t seq)
+{
+    bool is_settled = c->staged.epoch == c->durable.epoch && c->staged.seq == c->durable.seq;
+
+    if (!is_settled || seq <= c->durable.seq)
+        return false;
+    c->staged.seq = c->durable.seq = seq;
+    return true;
 }
 
 void
