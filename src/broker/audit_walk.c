@@ -153,7 +153,7 @@ fo_audit_walk_event(struct fo_audit_walk *w, uint32_t i, struct fo_audit_event *
         return false;
     if (h->sealed_at.us < w->query->from.us)
         return false;                           /* accepted before it was sealed: no need to look */
-    ret_e->state = state_of_verdict(fo_receive_verdict(w->ctx, ret_e->record, w->rec.at, &ret_e->event));
+    ret_e->state = state_of_verdict(fo_receive_verdict(w->ctx, h->region, ret_e->record, w->rec.at, &ret_e->event));
     accepted_us = ret_e->event.acceptedtime.us != 0 ? ret_e->event.acceptedtime.us : h->sealed_at.us;   /* a record that we cannot read */
     return accepted_us >= w->query->from.us && accepted_us < w->to.us;
 }

@@ -146,7 +146,7 @@ add_batch(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const st
         struct fo_slice record = records[p->index];
         struct fo_event e;
 
-        if (!is_clean && fo_receive_verdict(f->ctx, record, at, &e) != 0)
+        if (!is_clean && fo_receive_verdict(f->ctx, h->region, record, at, &e) != 0)
             continue;
         if (is_clean && !is_any && fo_event_view(record, &e) != FO_OK)
             continue;

@@ -71,7 +71,7 @@ seal(struct fo_intake *in, enum fo_lane lane)
         err = fo_store_add_batch(in->store, &b);
     }
     if (err != FO_OK) {
-        /* The positions are given out; going on would leave a hole in the chain. */
+        /* A defect: memory for it was taken when it was filled. The positions are given out; going on would leave a hole in the chain. */
         fo_log(FO_LOG_ERROR, "batch_not_sealed", FO_E(err));
         abort();
     }
@@ -85,7 +85,16 @@ fo_intake_seal(struct fo_intake *in)
             seal(in, i);
 }
 
-/* The lane's open batch with room for `bytes` more; null without memory. */
+/* Room for one event more, in the arena and in the frame to come. */
+static enum fo_err
+reserve(struct fo_batch *b, size_t bytes)
+{
+    enum fo_err err = fo_buf_reserve(&b->arena, bytes);
+
+    return err != FO_OK ? err : fo_buf_reserve(&b->sealed, fo_frame_bytes_max(b->count + 1, b->arena.n + bytes));
+}
+
+/* The lane's open batch with room for `bytes` more; null without memory. From here on nothing that seals it can fail for want of memory. */
 static struct fo_batch *
 open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
 {
@@ -104,7 +113,7 @@ open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_
         b->source = 0;
         b->targets = targets;
     }
-    if (fo_buf_reserve(&b->arena, bytes) != FO_OK) {
+    if (reserve(b, bytes) != FO_OK || (in->open[lane] == NULL && fo_store_reserve(in->store) != FO_OK)) {
         if (in->open[lane] == NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &b);
         return NULL;

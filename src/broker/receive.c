@@ -213,7 +213,7 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
 
     for (int i = 0; i < FO_LANES; i++) {
         c->epoch_acked[i] = s->chain[i].durable.epoch;
-        c->cum_seq[i] = s->chain[i].durable.seq;
+        c->cum_seq[i] = s->chain[i].durable.epoch != 0 ? s->chain[i].durable.seq : 0;   /* nothing is held yet, though some was lost */
         if (c->epoch_acked[i] == 0)
             c->cum_seq[i] = 0;          /* skipped to, and nothing taken since */
         c->settled_seq[i] = r->store->settled_seq[peer][i];

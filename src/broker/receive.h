@@ -43,5 +43,6 @@ void fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_k
 void fo_receive_stored(struct fo_receive *r, const struct fo_batch *b);
 /* Fills in what we hold of the peer's lanes (fo_forward_acks_fn; user is the fo_receive). */
 void fo_receive_acks(void *receive, unsigned peer, struct fo_control *c);
-/* What a record deserves, by its own words and the time of its arrival alone, so that a restart judges alike: 0, or why it is not handed to subscribers. */
-uint8_t fo_receive_verdict(const struct fo_context *ctx, struct fo_slice record, struct fo_wall at, struct fo_event *ret_event);
+/* What a record deserves, by its own words, who sent it, and the time of its arrival alone, so that a restart judges alike: 0, or why it is
+ * not handed to subscribers. source: the region of its batch; ret_event is empty when the record is no event of that region. */
+uint8_t fo_receive_verdict(const struct fo_context *ctx, struct fo_slice source, struct fo_slice record, struct fo_wall at, struct fo_event *ret_event);

@@ -34,7 +34,7 @@ replay_events(struct replay *p, const struct fo_record *rec, const struct fo_jou
 
     for (uint32_t i = 0; i < h->count; i++) {
         struct fo_event e;
-        uint8_t verdict = fo_receive_verdict(p->ctx, b->record[i], rec->at, &e);
+        uint8_t verdict = fo_receive_verdict(p->ctx, h->region, b->record[i], rec->at, &e);
 
         if (e.id.n > 0)
             know(p, &e, h, i, source, b->targets);

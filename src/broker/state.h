@@ -45,6 +45,7 @@ uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);
 uint64_t fo_state_lsn_at(const struct fo_state *s, struct fo_wall t);
 
 /* [peer, arrived_at_us, [[lane, epoch, from, to, attempts]...], [[lane, seq, verdict]...], frame, via] as msgpack. */
+size_t fo_ack_record_bytes_max(size_t frame_bytes);
 FO_MUST_CHECK enum fo_err fo_ack_record_encode(const struct fo_ack_record *a, struct fo_buf *out);
 FO_MUST_CHECK enum fo_err fo_ack_record_decode(struct fo_slice body, struct fo_ack_record *ret_a);
 

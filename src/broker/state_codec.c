@@ -17,12 +17,18 @@
 
 enum { CHECKPOINT_VERSION = 1, ACK_BYTES_MAX = FO_EXCEPTIONS_MAX * 16 + FO_HEADER_BYTES_MAX + 1024 };
 
+size_t
+fo_ack_record_bytes_max(size_t frame_bytes)
+{
+    return ACK_BYTES_MAX + frame_bytes;
+}
+
 enum fo_err
 fo_ack_record_encode(const struct fo_ack_record *a, struct fo_buf *out)
 {
     struct fo_writer w;
 
-    TRY(fo_buf_reserve(out, ACK_BYTES_MAX + a->frame.n));
+    TRY(fo_buf_reserve(out, fo_ack_record_bytes_max(a->frame.n)));
     w = fo_writer_of(out->p + out->n, out->cap - out->n);
     fo_mp_write_array(&w, 6);
     fo_mp_write_str(&w, a->peer);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+enum { ITEMS_FREE_MAX = 256, ACKS_QUEUED_MAX = 1024 };
 enum { LAZY_MS = 50, RETRY_MS = 200 };  /* how long an ACK record waits for a batch to ride with; pause after a full disk */
 
 struct fo_store_item {
@@ -27,13 +28,15 @@ fo_store_init(struct fo_store *s, struct fo_context *ctx, struct fo_state *state
             s->settled_seq[p][i] = state->link[p][i].acked_seq;
 }
 
+/* is_reserved: one of those that were put aside; else they stay where they are. */
 static struct fo_store_item *
-item_take(struct fo_store *s)
+item_take(struct fo_store *s, bool is_reserved)
 {
     struct fo_store_item *it = s->free;
 
-    if (it != NULL) {
+    if (it != NULL && (is_reserved || s->free_count > s->reserved)) {
         s->free = it->next;
+        s->free_count--;
     } else {
         it = calloc(1, sizeof *it);
         if (it == NULL)
@@ -51,8 +54,28 @@ item_take(struct fo_store *s)
 static void
 item_give_back(struct fo_store *s, struct fo_store_item *it)
 {
+    if (s->free_count >= ITEMS_FREE_MAX) {
+        fo_buf_fini(&it->body);
+        free(it);
+        return;
+    }
     it->next = s->free;
     s->free = it;
+    s->free_count++;
+}
+
+enum fo_err
+fo_store_reserve(struct fo_store *s)
+{
+    if (s->free_count == s->reserved) {
+        struct fo_store_item *it = item_take(s, false);
+
+        if (it == NULL)
+            return FO_ERR_NO_MEMORY;
+        item_give_back(s, it);
+    }
+    s->reserved++;
+    return FO_OK;
 }
 
 void
@@ -85,10 +108,12 @@ queue(struct fo_store *s, struct fo_store_item *it)
 enum fo_err
 fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch)
 {
-    struct fo_store_item *it = item_take(s);
+    bool is_own = (*take_batch)->is_own;
+    struct fo_store_item *it = item_take(s, is_own);
 
     if (it == NULL)
         return FO_ERR_NO_MEMORY;
+    s->reserved -= is_own;
     it->batch = *take_batch;
     *take_batch = NULL;
     s->queued_bytes += it->batch->frame.n;
@@ -99,9 +124,25 @@ fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch)
 }
 
 enum fo_err
+fo_store_reserve_ack(struct fo_store *s, size_t frame_bytes)
+{
+    struct fo_store_item *it;
+    enum fo_err err;
+
+    if (s->queued_acks >= ACKS_QUEUED_MAX)
+        return FO_ERR_BUSY;
+    it = item_take(s, false);
+    if (it == NULL)
+        return FO_ERR_NO_MEMORY;
+    err = fo_buf_reserve(&it->body, fo_ack_record_bytes_max(frame_bytes));
+    item_give_back(s, it);                  /* the next one taken */
+    return err;
+}
+
+enum fo_err
 fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *a)
 {
-    struct fo_store_item *it = item_take(s);
+    struct fo_store_item *it = item_take(s, false);
     enum fo_err err;
 
     if (it == NULL)
@@ -112,6 +153,7 @@ fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *
         return err;
     }
     it->peer = peer;
+    s->queued_acks++;
     if (s->next_append == NULL)
         s->oldest_lazy_at = s->ctx->now;
     queue(s, it);
@@ -166,13 +208,13 @@ append_item(struct fo_store *s, struct fo_store_item *it)
 static enum fo_err
 append_checkpoint(struct fo_store *s)
 {
-    struct fo_store_item *it = item_take(s), **at = &s->first;
+    struct fo_store_item *it = item_take(s, false), **at = &s->first;
     enum fo_err err;
 
     if (it == NULL)
-        return FO_ERR_NO_MEMORY;
+        return FO_ERR_NO_SPACE;             /* passes, as a full disk does */
     it->is_checkpoint = true;
-    err = fo_checkpoint_encode(s->state, s->ctx, &it->body);
+    err = fo_checkpoint_encode(s->state, s->ctx, &it->body) == FO_OK ? FO_OK : FO_ERR_NO_SPACE;
     if (err == FO_OK)
         err = append_item(s, it);
     if (err != FO_OK) {
@@ -269,6 +311,7 @@ fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_st
         if (s->first == NULL)
             s->last = &s->first;
         s->stored_items += !it->is_checkpoint;
+        s->queued_acks -= it->batch == NULL && !it->is_checkpoint;
         if (it->batch != NULL) {
             s->queued_bytes -= it->batch->frame.n;
             s->queued_events -= it->batch->count;

@@ -19,11 +19,13 @@ struct fo_store {
     struct fo_batch_pool *pool;
     struct fo_store_item *first, **last;            /* the queue; the committing group is its front */
     struct fo_store_item *next_append;              /* first one not yet handed to the journal */
-    struct fo_store_item *free;
+    struct fo_store_item *free; unsigned free_count;
+    unsigned reserved;                              /* of the free ones: for own batches that are open */
     uint64_t queued_bytes, queued_events;
     uint64_t queued_items, stored_items;            /* ever; checkpoints not counted */
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
     uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */
+    unsigned queued_acks;
     unsigned urgent_count;                          /* items that should not wait for company: batches */
     struct fo_instant oldest_lazy_at;               /* when the oldest waiting ACK record was queued */
     bool is_committing;
@@ -36,8 +38,12 @@ typedef void (*fo_store_durable_fn)(void *user, struct fo_batch **take_batch);
 
 void fo_store_init(struct fo_store *s, struct fo_context *ctx, struct fo_state *state, struct fo_batch_pool *pool, uint64_t durable_lsn);
 void fo_store_fini(struct fo_store *s);
-/* Queues a sealed or received batch; takes it. FO_ERR_NO_MEMORY: the batch stays the caller's. */
+/* Keeps room for one own batch more, so that adding it cannot fail. FO_ERR_NO_MEMORY. */
+FO_MUST_CHECK enum fo_err fo_store_reserve(struct fo_store *s);
+/* Queues a sealed or received batch; takes it. FO_ERR_NO_MEMORY: the batch stays the caller's; never an own one, for which room was reserved. */
 FO_MUST_CHECK enum fo_err fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch);
+/* Makes room for one ACK record with such a frame, so that adding it next cannot fail. FO_ERR_BUSY: too many wait for the disk; FO_ERR_NO_MEMORY. */
+FO_MUST_CHECK enum fo_err fo_store_reserve_ack(struct fo_store *s, size_t frame_bytes);
 /* Queues an ACK record's body; takes the buffer's memory. It does not force a commit of its own. */
 FO_MUST_CHECK enum fo_err fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *a);
 /* Commits if the journal is free and something is worth it. */

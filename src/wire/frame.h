@@ -59,6 +59,9 @@ struct fo_control {
 /* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root and h->key_id are computed and set.
  * FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY; FO_ERR_INVALID: a header field out of range or an empty record; FO_ERR_WRONG_KEY: not h->region's key. `out` is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out);
+/* Of a batch with so many records of so many bytes altogether: with room for this, fo_batch_seal needs no memory. */
+static inline size_t fo_frame_bytes_max(uint32_t count, size_t record_bytes)
+{ return FO_FRAME_PREFIX + FO_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES + record_bytes + 4 * (size_t)count; }
 /* Reads the header; checks limits and ranges, believes nothing. FO_ERR_PROTO; of ret_h then only the region means something: who it claims to be from, or empty. */
 FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret_h);
 /* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
