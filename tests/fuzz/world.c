@@ -85,8 +85,12 @@ fo_log_write(enum fo_log_level level, const char *event, const struct fo_log_fie
     (void)level;
     (void)fields;
     (void)count;
-    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
-        DEMAND(strcmp(event, never[i]) != 0);
+    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++) {
+        if (strcmp(event, never[i]) != 0)
+            continue;
+        fprintf(stderr, "broken: logged %s\n", event);
+        abort();
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
