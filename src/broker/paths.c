@@ -31,13 +31,13 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
         c.echo_at = p->heard_sent_at;
         c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
     }
+    p->control_sent_at = ctx->now;
+    p->wants_ack = false;
     f->frame.n = 0;
     if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
         fo_log(FO_LOG_ERROR, "control_seal_failed", FO_S("peer", fo_context_name(ctx, peer)));
         return;
     }
-    p->control_sent_at = ctx->now;
-    p->wants_ack = false;
     ctx->counters.acks_sent += kind == FO_FRAME_ACK;
     if (p->link.is_up[FO_LINK_URGENT])
         (void)ctx->transport->ops->link_send(ctx->transport, peer, FO_LINK_URGENT, fo_buf_slice(&f->frame));
