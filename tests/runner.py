@@ -47,6 +47,7 @@ def tap_counts(output, is_failed):
 def unit_tests(build, patterns, report):
     listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(build)], check=True, capture_output=True, text=True).stdout)
     tests = [t for t in listed if matches(" ".join([t["name"], *t["cmd"][-1:]]), patterns)]
+    tests.sort(key=lambda t: -t["timeout"])     # the long ones first, so that none is left alone at the end
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", G_DEBUG="", **sanitizer_options())
 
     def run(test):
