@@ -14,6 +14,7 @@ enum {
     POOL_FREE_MAX = 64,
     TRIM_EVERY_MS = 1000,
     RETRY_BUSY_MS = 100,
+    RETRY_NO_SPACE_MS = 1000,
 };
 
 static void
@@ -217,6 +218,20 @@ ask(struct fo_broker *b, uint64_t request, const struct fo_request *req)
     reply_fault(b, request, req->encoding, &fault, RETRY_BUSY_MS);
 }
 
+/* What waits for peers fills this region's share of the journal. The rest is for what peers send: if every region kept its share only,
+ * each can store all that the others have for it, so that none waits for room that only the other's ack would make. */
+static bool
+is_share_used(const struct fo_broker *b)
+{
+    const struct fo_config *c = b->ctx.config;
+    uint64_t end = b->store.stored_lsn, share = c->journal.bytes_max / b->ctx.regions.count;
+
+    if (b->ctx.regions.count == 1 || c->journal.bytes_max == 0)
+        return false;
+    share = share > 2 * (uint64_t)c->journal.segment_bytes ? share - c->journal.segment_bytes : c->journal.segment_bytes;
+    return end - fo_forward_oldest_lsn(&b->forward, end) + b->store.queued_bytes > share;
+}
+
 static void
 take_request(struct fo_broker *b, struct fo_input *in)
 {
@@ -232,6 +247,12 @@ take_request(struct fo_broker *b, struct fo_input *in)
     } else {
         switch (req.op) {
         case FO_OP_PUBLISH:
+            if (is_share_used(b) && !b->is_draining) {
+                b->ctx.counters.refused_events += req.events_count;
+                (void)fo_fault_set(&fault, FO_ERR_NO_SPACE, "", "fewer events that wait for peers: they fill this region's share of journal.bytes_max, and are kept");
+                reply_fault(b, in->request, req.encoding, &fault, RETRY_NO_SPACE_MS);
+                break;
+            }
             fo_intake_publish(&b->intake, in->request, &req, &in->msg, &scratch);
             return;
         case FO_OP_FETCH:
