@@ -126,7 +126,7 @@ count_received_batch(struct counting *c)
     if (!c->has_batch[h->lane] && !c->walk.has_checkpoint)
         for (unsigned i = 0; i < h->target_count; i++)
             if (fo_context_region(c->walk.ctx, h->target[i].region) == 0)
-                f->trimmed = *last = (struct fo_mark){ h->target[i].prev_seq > 0 ? h->epoch : 0, h->target[i].prev_seq };
+                f->trimmed = *last = (struct fo_mark){ h->target[i].prev_epoch != 0 ? h->target[i].prev_epoch : h->target[i].prev_seq > 0 ? h->epoch : 0, h->target[i].prev_seq };
     c->has_batch[h->lane] = true;
     for (uint32_t i = 0; i < h->count; i++) {
         bool is_asked = fo_audit_walk_event(&c->walk, i, &e);

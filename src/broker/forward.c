@@ -16,6 +16,7 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
 
     memset(f, 0, sizeof *f);
     f->ctx = ctx;
+    f->epochs = &state->epochs;
     f->stored_lsn = stored_lsn;
     fo_buf_init(&f->frame);
     fo_buf_init(&f->relay_frame);
@@ -144,7 +145,9 @@ send_in_place_of_damaged(struct fo_forward *f, unsigned peer, enum fo_lane lane,
         .count = missing < FO_BATCH_EVENTS_MAX ? (uint32_t)missing : FO_BATCH_EVENTS_MAX, .sealed_at = f->ctx->wall, .target_count = 1 };
     struct fo_slot slot = { .lsn = lsn, .first_seq = h.first_seq, .last_seq = sent + h.count };
 
-    h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent };
+    h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent, fo_epochs_of(f->epochs, lane, sent) };
+    if (h.target[0].prev_epoch == h.epoch)
+        h.target[0].prev_epoch = 0;
     for (uint32_t i = 0; i < h.count; i++)
         records[i] = fo_slice_of(empty, sizeof empty);
     f->frame.n = 0;

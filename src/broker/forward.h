@@ -37,6 +37,7 @@ struct fo_forward {
     fo_forward_health_fn on_health;                 /* may be null */
     void *on_health_user;
     struct fo_buf frame, relay_frame;               /* reused */
+    const struct fo_epochs *epochs;                 /* our own */
     uint64_t stored_lsn;                            /* never reads at or past it */
 };
 

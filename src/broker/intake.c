@@ -13,6 +13,7 @@ void
 fo_intake_init(struct fo_intake *in, const struct fo_state *state)
 {
     in->epoch = fo_epochs_current(&state->epochs);
+    in->epochs = &state->epochs;
     memcpy(in->last_seq, state->last_seq, sizeof in->last_seq);
     memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
     memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
@@ -26,6 +27,15 @@ fo_intake_fini(struct fo_intake *in)
         if (in->open[i] != NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &in->open[i]);
     fo_buf_fini(&in->answer);
+}
+
+/* What the seal's header says of the epoch of prev_seq. */
+static uint64_t
+prev_epoch(const struct fo_intake *in, enum fo_lane lane, uint64_t prev_seq)
+{
+    uint64_t epoch = fo_epochs_of(in->epochs, lane, prev_seq);
+
+    return epoch == in->epoch ? 0 : epoch;
 }
 
 static void
@@ -45,7 +55,7 @@ fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
     for (fo_region_set t = b->targets; t != 0; t &= t - 1) {
         unsigned r = (unsigned)__builtin_ctzll(t);
 
-        h->target[h->target_count++] = (struct fo_target){ fo_slice_str(fo_context_name(in->ctx, r)), in->tail_seq[r][lane] };
+        h->target[h->target_count++] = (struct fo_target){ fo_slice_str(fo_context_name(in->ctx, r)), in->tail_seq[r][lane], prev_epoch(in, lane, in->tail_seq[r][lane]) };
         in->tail_seq[r][lane] = last;
     }
     memcpy(h->prev_root, in->prev_root[lane], FO_HASH_BYTES);

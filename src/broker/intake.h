@@ -19,6 +19,7 @@ struct fo_intake {
     struct fo_batch_pool *pool;
     const uint8_t *fingerprint_key;
     uint64_t epoch;
+    const struct fo_epochs *epochs;                 /* our own */
     struct fo_batch *open[FO_LANES];
     uint64_t last_seq[FO_LANES];                    /* given out */
     uint64_t tail_seq[FO_REGIONS_MAX][FO_LANES];    /* sealed: the next header's prev_seq */

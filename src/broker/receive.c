@@ -77,19 +77,15 @@ judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_
     return n;
 }
 
-/* A later epoch gives out again what its sender had lost: what was said of those sequences is void. */
+/* What was said of a lane's sequences from `seq` on is void: they are given out again, or lost. */
 static void
-forget_rewound(struct fo_source *s, enum fo_lane lane, uint64_t epoch, uint64_t prev_seq)
+forget_from(struct fo_source *s, enum fo_lane lane, uint64_t seq)
 {
     unsigned kept = 0;
 
-    if (epoch == s->chain[lane].staged.epoch)
-        return;
-    for (unsigned i = 0; i < s->exception_count; i++) {
-        if (s->exception[i].x.lane == lane && s->exception[i].x.seq > prev_seq)
-            continue;
-        s->exception[kept++] = s->exception[i];
-    }
+    for (unsigned i = 0; i < s->exception_count; i++)
+        if (s->exception[i].x.lane != lane || s->exception[i].x.seq < seq)
+            s->exception[kept++] = s->exception[i];
     s->exception_count = kept;
 }
 
@@ -105,7 +101,8 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
 
     if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
         return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
-    forget_rewound(s, lane, epoch, prev_seq);
+    if (epoch != s->chain[lane].staged.epoch)
+        forget_from(s, lane, prev_seq + 1);     /* a later epoch gives out again what its sender had lost */
     b->at = r->ctx->wall;
     n = judge_records(r, b, x);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
@@ -116,9 +113,17 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     return FO_OK;
 }
 
+static struct fo_mark
+mark_of(const struct fo_batch_header *h, const struct fo_target *t)
+{
+    if (t->prev_seq == 0)
+        return (struct fo_mark){ 0, 0 };
+    return (struct fo_mark){ t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
+}
+
 /* Who it says it is from and what of it is for us. */
 static enum fo_err
-claim(struct fo_receive *r, struct fo_batch *b, uint64_t *ret_prev_seq)
+claim(struct fo_receive *r, struct fo_batch *b, struct fo_mark *ret_prev)
 {
     const struct fo_batch_header *h = &b->header;
     int source = fo_context_region(r->ctx, h->region);
@@ -133,7 +138,7 @@ claim(struct fo_receive *r, struct fo_batch *b, uint64_t *ret_prev_seq)
         if (region >= 0)
             b->targets |= 1ull << region;
         if (region == 0)
-            *ret_prev_seq = h->target[i].prev_seq;
+            *ret_prev = mark_of(h, &h->target[i]);
     }
     if (!(b->targets & 1))
         return FO_ERR_PROTO;
@@ -145,12 +150,12 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
 {
     struct fo_batch *b = *take_batch;
     struct fo_chain *chain;
-    uint64_t prev_seq = 0;
+    struct fo_chain_batch link = { 0 };
     enum fo_err err;
 
     err = fo_batch_header_decode(frame, &b->header);
     if (err == FO_OK)
-        err = claim(r, b, &prev_seq);
+        err = claim(r, b, &link.prev);
     if (err == FO_OK)
         err = fo_batch_verify(frame, &b->header, r->ctx->keys, b->record);
     if (err != FO_OK) {
@@ -159,7 +164,10 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     }
     b->count = b->header.count;
     chain = &r->source[b->source].chain[b->header.lane];
-    err = fo_chain_judge(chain, b->header.epoch, prev_seq, b->header.first_seq, fo_batch_last_seq(b));
+    link.epoch = b->header.epoch;
+    link.first_seq = b->header.first_seq;
+    link.last_seq = fo_batch_last_seq(b);
+    err = fo_chain_judge(chain, &link);
     r->forward->peer[b->source].wants_ack |= err == FO_ERR_STALE || err == FO_ERR_GAP;
     r->ctx->counters.duplicate_batches += err == FO_ERR_STALE;
     r->ctx->counters.gap_batches += err == FO_ERR_GAP;
@@ -167,9 +175,21 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
         refuse(r, err, "batch", b->header.region);
     if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
         return;
-    err = stage(r, prev_seq, take_batch);
+    err = stage(r, link.prev.seq, take_batch);
     if (err != FO_OK)
         fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)));
+}
+
+void
+fo_receive_replayed(struct fo_receive *r, unsigned source, const struct fo_batch_header *h)
+{
+    struct fo_source *s = &r->source[source];
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < s->exception_count; i++)
+        if (s->exception[i].x.lane != h->lane || s->exception[i].epoch >= h->epoch || s->exception[i].x.seq < h->first_seq)
+            s->exception[kept++] = s->exception[i];
+    s->exception_count = kept;
 }
 
 void
@@ -177,8 +197,6 @@ fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_kept_e
 {
     struct fo_source *s = &r->source[source];
 
-    while (s->exception_count > 0 && s->exception[s->exception_count - 1].x.lane == x->x.lane && s->exception[s->exception_count - 1].x.seq >= x->x.seq)
-        s->exception_count--;           /* a later epoch gave the sequence out again */
     if (s->exception_count == FO_EXCEPTIONS_MAX)
         memmove(&s->exception[0], &s->exception[1], --s->exception_count * sizeof s->exception[0]);     /* the oldest was settled: never were more open */
     s->exception[s->exception_count++] = *x;
@@ -214,9 +232,8 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
     for (int i = 0; i < FO_LANES; i++) {
         c->epoch_acked[i] = s->chain[i].durable.epoch;
         c->cum_seq[i] = s->chain[i].durable.epoch != 0 ? s->chain[i].durable.seq : 0;   /* nothing is held yet, though some was lost */
-        if (c->epoch_acked[i] == 0)
-            c->cum_seq[i] = 0;          /* skipped to, and nothing taken since */
         c->settled_seq[i] = r->store->settled_seq[peer][i];
+        c->settled_epoch[i] = fo_epochs_of(r->epochs, i, c->settled_seq[i]);
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
         const struct fo_kept_exception *e = &s->exception[k];
@@ -252,13 +269,14 @@ pick_exceptions(const struct fo_control *c, enum fo_lane lane, const struct fo_s
     return n;
 }
 
+/* How much of an ack is true of today's sequences. What was kept of an older epoch may end with events for others. */
 static uint64_t
-epoch_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
+clamped(const struct fo_receive *r, unsigned peer, enum fo_lane lane, const struct fo_control *c)
 {
-    for (unsigned i = e->count; i > 0; i--)
-        if (seq >= e->list[i - 1].first_seq[lane])
-            return e->list[i - 1].epoch;
-    return fo_epochs_current(e);
+    uint64_t cum = fo_epochs_clamp(r->epochs, lane, c->epoch_acked[lane], c->cum_seq[lane]);
+    uint64_t tail = r->forward->peer[peer].link.lane[lane].tail_seq;
+
+    return c->epoch_acked[lane] != fo_epochs_current(r->epochs) && cum > tail ? tail : cum;
 }
 
 static void
@@ -272,7 +290,7 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
     if (r->forward->peer[peer].via != 0)
         a.via = fo_slice_str(fo_context_name(r->ctx, r->forward->peer[peer].via));
     for (int i = 0; i < FO_LANES; i++) {
-        uint64_t cum = fo_epochs_clamp(r->epochs, i, c->epoch_acked[i], c->cum_seq[i]);
+        uint64_t cum = clamped(r, peer, i, c);
         struct fo_exception *x = &a.exception[a.exception_count];
         struct fo_settled span;
         unsigned n;
@@ -285,7 +303,7 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
             continue;
         n = pick_exceptions(c, i, &span, x);
         a.exception_count += n;
-        a.span[a.span_count++] = (struct fo_ack_span){ i, epoch_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
+        a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
         fo_waits_settled(r->waits, peer, i, &span, x, n);
         r->ctx->counters.excepted_events += n;
         backlog -= r->forward->peer[peer].link.lane[i].backlog_events;
@@ -304,9 +322,11 @@ skip_lost(struct fo_receive *r, unsigned peer, const struct fo_control *c)
         struct fo_chain *chain = &r->source[peer].chain[i];
         uint64_t held = chain->durable.seq;
 
-        if (fo_chain_skip(chain, c->settled_seq[i]))
-            fo_log(FO_LOG_ERROR, "received_events_lost", FO_S("source", fo_context_name(r->ctx, peer)), FO_S("lane", fo_lane_name((enum fo_lane)i)),
-                FO_I("held_seq", held), FO_I("acked_seq", c->settled_seq[i]));
+        if (!fo_chain_skip(chain, (struct fo_mark){ c->settled_epoch[i], c->settled_seq[i] }))
+            continue;
+        forget_from(&r->source[peer], (enum fo_lane)i, 0);
+        fo_log(FO_LOG_ERROR, "received_events_lost", FO_S("source", fo_context_name(r->ctx, peer)), FO_S("lane", fo_lane_name((enum fo_lane)i)),
+            FO_I("held_seq", held), FO_I("acked_seq", c->settled_seq[i]));
     }
 }
 

@@ -37,6 +37,8 @@ void fo_receive_init(struct fo_receive *r, const struct fo_state *state);
 void fo_receive_frame(struct fo_receive *r, struct fo_msg *take_msg);
 /* Oldest LSN that is still needed to tell sources of exceptions after a restart, end_lsn when none. */
 uint64_t fo_receive_oldest_lsn(const struct fo_receive *r, uint64_t end_lsn);
+/* Recovery: a durable batch; of a later epoch, it takes the place of what was said of its sequences before. */
+void fo_receive_replayed(struct fo_receive *r, unsigned source, const struct fo_batch_header *h);
 /* Recovery: an exception of a durable batch, which the source may not have heard of. */
 void fo_receive_restore(struct fo_receive *r, unsigned source, const struct fo_kept_exception *x);
 /* A received batch is durable. */

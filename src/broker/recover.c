@@ -32,6 +32,8 @@ replay_events(struct replay *p, const struct fo_record *rec, const struct fo_jou
     const struct fo_batch_header *h = &b->header;
     unsigned source = (unsigned)b->source;
 
+    if (rec->type == FO_RECORD_RECEIVED)
+        fo_receive_replayed(p->receive, source, h);
     for (uint32_t i = 0; i < h->count; i++) {
         struct fo_event e;
         uint8_t verdict = fo_receive_verdict(p->ctx, h->region, b->record[i], rec->at, &e);

@@ -4,30 +4,29 @@
 #include "base/assert.h"
 
 enum fo_err
-fo_chain_judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint64_t first_seq, uint64_t last_seq)
+fo_chain_judge(const struct fo_chain *c, const struct fo_chain_batch *b)
 {
-    if (prev_seq >= first_seq || first_seq > last_seq)
+    if (b->prev.seq >= b->first_seq || b->first_seq > b->last_seq || b->prev.epoch > b->epoch)
         return FO_ERR_PROTO;
-    if (epoch < c->staged.epoch)
+    if (b->epoch < c->staged.epoch)
         return FO_ERR_STALE;
-    if (epoch == c->staged.epoch) {
-        if (last_seq <= c->staged.seq)
-            return FO_ERR_STALE;
-        if (prev_seq > c->staged.seq)
-            return FO_ERR_GAP;
-        return first_seq > c->staged.seq ? FO_OK : FO_ERR_PROTO;
-    }
-    return prev_seq <= c->staged.seq ? FO_OK : FO_ERR_GAP;
+    if (b->epoch == c->staged.epoch && b->last_seq <= c->staged.seq)
+        return FO_ERR_STALE;
+    if (b->prev.epoch > c->staged.epoch || b->prev.seq > c->staged.seq)
+        return FO_ERR_GAP;              /* the same number in an epoch that we know nothing of is another event */
+    if (b->epoch == c->staged.epoch)
+        return b->first_seq > c->staged.seq ? FO_OK : FO_ERR_PROTO;
+    return FO_OK;
 }
 
 bool
-fo_chain_skip(struct fo_chain *c, uint64_t seq)
+fo_chain_skip(struct fo_chain *c, struct fo_mark settled)
 {
     bool is_settled = c->staged.epoch == c->durable.epoch && c->staged.seq == c->durable.seq;
 
-    if (!is_settled || seq <= c->durable.seq)
+    if (!is_settled || settled.epoch == 0 || settled.epoch < c->durable.epoch || (settled.epoch == c->durable.epoch && settled.seq <= c->durable.seq))
         return false;
-    c->staged.seq = c->durable.seq = seq;
+    c->staged = c->durable = settled;
     return true;
 }
 

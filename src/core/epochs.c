@@ -19,17 +19,26 @@ fo_epochs_begin(struct fo_epochs *e, uint64_t epoch, const uint64_t first_seq[FO
 }
 
 uint64_t
+fo_epochs_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
+{
+    for (unsigned i = e->count; i > 0 && seq > 0; i--)
+        if (seq >= e->list[i - 1].first_seq[lane])
+            return e->list[i - 1].epoch;
+    return 0;
+}
+
+uint64_t
 fo_epochs_clamp(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t cum_seq)
 {
-    for (unsigned i = 0; i < e->count; i++) {
-        uint64_t kept;
+    uint64_t kept;
+    unsigned i = 0;
 
-        if (e->list[i].epoch != epoch)
-            continue;
-        if (i + 1 == e->count)
-            return cum_seq;
-        kept = e->list[i + 1].first_seq[lane] - 1;
-        return cum_seq < kept ? cum_seq : kept;
-    }
-    return 0;
+    if (e->count > 0 && epoch == fo_epochs_current(e))
+        return cum_seq;
+    while (i < e->count && e->list[i].epoch <= epoch)
+        i++;
+    if (i == 0 || i == e->count)
+        return 0;
+    kept = e->list[i].first_seq[lane] - 1;
+    return cum_seq < kept ? cum_seq : kept;
 }

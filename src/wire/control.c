@@ -51,6 +51,19 @@ lanes_write(const uint64_t v[FO_LANES], struct fo_writer *w)
         fo_mp_write_uint(w, v[lane]);
 }
 
+/* The epochs stand behind the sequences, if there are any. */
+static void
+settled_write(const struct fo_control *c, struct fo_writer *w)
+{
+    bool has_epochs = c->settled_epoch[FO_LANE_HIGH] != 0 || c->settled_epoch[FO_LANE_NORMAL] != 0 || c->settled_epoch[FO_LANE_LOW] != 0;
+
+    fo_mp_write_array(w, has_epochs ? 2 * FO_LANES : FO_LANES);
+    for (unsigned lane = 0; lane < FO_LANES; lane++)
+        fo_mp_write_uint(w, c->settled_seq[lane]);
+    for (unsigned lane = 0; has_epochs && lane < FO_LANES; lane++)
+        fo_mp_write_uint(w, c->settled_epoch[lane]);
+}
+
 static void
 header_write(const struct fo_control *c, uint64_t key_id, struct fo_writer *w)
 {
@@ -71,7 +84,7 @@ header_write(const struct fo_control *c, uint64_t key_id, struct fo_writer *w)
     }
     fo_mp_write_uint(w, (uint64_t)c->echo_at.us);
     fo_mp_write_uint(w, (uint64_t)c->echo_delay_us);
-    lanes_write(c->settled_seq, w);
+    settled_write(c, w);
     if (c->reach_count > 0)
         fo_mp_write_array(w, c->reach_count);
     for (unsigned i = 0; i < c->reach_count; i++)
@@ -101,6 +114,19 @@ lanes_read(struct fo_reader *r, uint64_t ret_v[FO_LANES], enum fo_err *err)
     fo_header_array(r, FO_LANES, FO_LANES, err);
     for (unsigned lane = 0; lane < FO_LANES; lane++)
         ret_v[lane] = fo_header_uint(r, 0, UINT64_MAX, err);
+}
+
+static void
+settled_read(struct fo_reader *r, struct fo_control *c, enum fo_err *err)
+{
+    uint32_t elements = fo_header_array(r, FO_LANES, 2 * FO_LANES, err);
+
+    if (*err == FO_OK && elements != FO_LANES && elements != 2 * FO_LANES)
+        *err = FO_ERR_PROTO;
+    for (unsigned lane = 0; lane < FO_LANES; lane++)
+        c->settled_seq[lane] = fo_header_uint(r, 0, UINT64_MAX, err);
+    for (unsigned lane = 0; lane < FO_LANES; lane++)
+        c->settled_epoch[lane] = elements == 2 * FO_LANES ? fo_header_uint(r, 0, UINT64_MAX, err) : 0;
 }
 
 static void
@@ -141,7 +167,7 @@ fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c)
     exceptions_read(&r, ret_c, &err);
     ret_c->echo_at.us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     ret_c->echo_delay_us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
-    lanes_read(&r, ret_c->settled_seq, &err);
+    settled_read(&r, ret_c, &err);
     ret_c->reach_count = 0;
     if (elements > HEADER_ELEMENTS)
         reaches_read(&r, ret_c, &err);

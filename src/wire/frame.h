@@ -24,9 +24,13 @@ struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, bo
 /* Splits a frame; exact lengths. FO_ERR_TRUNCATED, FO_ERR_TRAILING, FO_ERR_PROTO (magic, kind), FO_ERR_VERSION, FO_ERR_TOO_LARGE (header or body over its limit). */
 FO_MUST_CHECK enum fo_err fo_frame_split(struct fo_slice bytes, struct fo_frame *ret_frame);
 
-struct fo_target { struct fo_slice region; uint64_t prev_seq; };  /* prev_seq: last sequence of the batch before this one, in this lane, that targeted the region; 0: none */
+struct fo_target {
+    struct fo_slice region;
+    uint64_t prev_seq;                      /* last sequence of the batch before this one, in this lane, that targeted the region; 0: none */
+    uint64_t prev_epoch;                    /* of prev_seq, if that was given out in an earlier epoch than the batch's; else 0 */
+};
 
-struct fo_batch_header {                    /* header: [region, keyid, epoch, lane, first_seq, count, sealed_at_us, [[region, prev_seq]...], prev_root, root] */
+struct fo_batch_header {                    /* header: [region, keyid, epoch, lane, first_seq, count, sealed_at_us, [[region, prev_seq, prev_epoch?]...], prev_root, root] */
     struct fo_slice region;
     uint64_t key_id, epoch, first_seq;
     enum fo_lane lane;
@@ -42,7 +46,7 @@ struct fo_exception { enum fo_lane lane; uint64_t seq; enum fo_verdict verdict; 
 #define FO_REACHES_MAX 16
 
 /* One struct for ack, hello and heartbeat: each carries the whole ack state, so that any of them repairs the others' loss.
- * header: [region, keyid, target, session, sent_at_us, [epoch_high, epoch_normal, epoch_low], [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us, [settled_high, settled_normal, settled_low], [reached...]?] */
+ * header: [region, keyid, target, session, sent_at_us, [epoch_high, epoch_normal, epoch_low], [cum_high, cum_normal, cum_low], [[lane, seq, verdict]...], echo_at_us, echo_delay_us, [settled_high, settled_normal, settled_low, then their three epochs, or none], [reached...]?] */
 struct fo_control {
     struct fo_slice region; uint64_t key_id;    /* who speaks */
     struct fo_slice target;                     /* to whom */
@@ -52,6 +56,7 @@ struct fo_control {
     uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */
     uint64_t settled_seq[FO_LANES];             /* how far the speaker knows of the target's acks for the speaker's own sequences: exceptions up to there need no repeating */
+    uint64_t settled_epoch[FO_LANES];           /* the speaker's epoch in which settled_seq was given out; 0: not said */
     struct fo_slice reach[FO_REACHES_MAX]; unsigned reach_count;   /* regions that the speaker reaches directly, and would relay to */
     struct fo_wall echo_at; int64_t echo_delay_us;   /* newest sent_at seen from the target, and how long ago; 0: none */
 };

@@ -16,7 +16,8 @@ targets_are_valid(const struct fo_batch_header *h)
     if (h->target_count < 1 || h->target_count > FO_REGIONS_MAX)
         return false;
     for (unsigned i = 0; i < h->target_count; i++) {
-        if (!fo_region_name_is_valid(h->target[i].region) || h->target[i].prev_seq >= h->first_seq)
+        if (!fo_region_name_is_valid(h->target[i].region) || h->target[i].prev_seq >= h->first_seq ||
+            h->target[i].prev_epoch >= h->epoch || (h->target[i].prev_seq == 0 && h->target[i].prev_epoch != 0))
             return false;
         for (unsigned j = 0; j < i; j++)
             if (fo_slice_is_equal(h->target[i].region, h->target[j].region))
@@ -47,9 +48,11 @@ header_write(const struct fo_batch_header *h, struct fo_writer *w)
     fo_mp_write_uint(w, (uint64_t)h->sealed_at.us);
     fo_mp_write_array(w, h->target_count);
     for (unsigned i = 0; i < h->target_count; i++) {
-        fo_mp_write_array(w, 2);
+        fo_mp_write_array(w, 2 + (h->target[i].prev_epoch != 0));
         fo_mp_write_str(w, h->target[i].region);
         fo_mp_write_uint(w, h->target[i].prev_seq);
+        if (h->target[i].prev_epoch != 0)
+            fo_mp_write_uint(w, h->target[i].prev_epoch);
     }
     fo_mp_write_bin(w, fo_slice_of(h->prev_root, FO_HASH_BYTES));
     fo_mp_write_bin(w, fo_slice_of(h->root, FO_HASH_BYTES));
@@ -112,9 +115,11 @@ targets_read(struct fo_reader *r, struct fo_batch_header *h, enum fo_err *err)
 {
     h->target_count = fo_header_array(r, 1, FO_REGIONS_MAX, err);
     for (unsigned i = 0; i < h->target_count && *err == FO_OK; i++) {
-        fo_header_array(r, 2, 2, err);
+        uint32_t elements = fo_header_array(r, 2, 3, err);
+
         h->target[i].region = fo_header_region(r, err);
         h->target[i].prev_seq = fo_header_uint(r, 0, UINT64_MAX, err);
+        h->target[i].prev_epoch = elements == 3 ? fo_header_uint(r, 1, UINT64_MAX, err) : 0;
     }
 }
 

@@ -143,6 +143,14 @@ on_reply(void *user, uint64_t id, struct fo_slice body)
     snprintf(w.last_answer, sizeof w.last_answer, "%.*s", (int)(body.n < 500 ? body.n : 500), (const char *)body.p);
 }
 
+static struct fo_mark
+prev_of(const struct fo_batch_header *h, unsigned i)
+{
+    const struct fo_target *t = &h->target[i];
+
+    return (struct fo_mark){ t->prev_seq == 0 ? 0 : t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
+}
+
 /* The honest peer has whatever is next in the chain durable at once. */
 static void
 honest_hears(const struct fo_frame *f)
@@ -157,7 +165,7 @@ honest_hears(const struct fo_frame *f)
 
             if (!fo_slice_is_equal(h.target[i].region, fo_slice_str(world_regions.name[HONEST])))
                 continue;
-            if (fo_chain_judge(&w.held[h.lane], h.epoch, h.target[i].prev_seq, h.first_seq, last) == FO_OK) {
+            if (fo_chain_judge(&w.held[h.lane], &(struct fo_chain_batch){ h.epoch, prev_of(&h, i), h.first_seq, last }) == FO_OK) {
                 fo_chain_stage(&w.held[h.lane], h.epoch, last);
                 fo_chain_stored(&w.held[h.lane], h.epoch, last);
             }

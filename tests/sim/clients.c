@@ -142,7 +142,7 @@ act(struct sim *s, const struct task *t)
         return;
     drop_trimmed(s, p);
     if (p->count == 0) {
-        if (s->is_healing || s->truth.count + PUBLISH_EVENTS_MAX > s->plan.events) {
+        if (s->is_healing ? !s->plan.is_lossy || s->truth.count >= s->fresh_from + FRESH_EVENTS : s->truth.count + PUBLISH_EVENTS_MAX > s->plan.events) {
             p->is_done = true;
             return;
         }
@@ -193,6 +193,10 @@ told_of_event(struct sim *s, const struct publisher *p, uint32_t index, const js
 
     if (position == NULL) {
         sim_fail(s, "an answer without position or error for e%u", index);
+        return;
+    }
+    if (s->plan.is_lossy) {
+        e->is_acked = !is_duplicate;    /* what a duplicate stands for may be lost by now */
         return;
     }
     at = truth_at(s, position);
@@ -306,6 +310,7 @@ publishers_start(struct sim *s)
 {
     for (unsigned i = 0; i < s->plan.publishers; i++) {
         s->publisher[i].node = i % s->plan.nodes;
+        s->publisher[i].is_done = false;
         act_later(s, i, 1 + (int64_t)sim_below(s, 200));
     }
 }

@@ -30,6 +30,30 @@ disk_fini(struct disk *d)
     free(d->rec);
 }
 
+void
+disk_lose(struct disk *d, unsigned kept)
+{
+    uint64_t epoch = d->epoch + 1;
+
+    while (d->count > d->first + kept)
+        free(d->rec[--d->count].body);
+    if (d->count == d->first) {
+        struct disk fresh;
+
+        disk_init(&fresh, d->segment_bytes, d->record_bytes_max, epoch);
+        fresh.latency_ns = d->latency_ns;
+        disk_fini(d);
+        *d = fresh;
+        return;
+    }
+    d->epoch = epoch;
+    d->end_lsn = d->rec[d->count - 1].next_lsn;
+    d->segment_base = d->rec[d->count - 1].lsn - d->rec[d->count - 1].lsn % d->segment_bytes;
+    for (unsigned i = d->first; i < d->count; i++)
+        if (d->rec[i].type == FO_RECORD_CHECKPOINT)
+            d->checkpoint_lsn = d->rec[i].lsn;
+}
+
 static void
 disk_add(struct sim_journal *j, const struct disk_pending *p)
 {

@@ -44,6 +44,8 @@ struct sim_journal {                    /* of one process */
 
 void disk_init(struct disk *d, uint32_t segment_bytes, uint32_t record_bytes_max, uint64_t epoch);
 void disk_fini(struct disk *d);
+/* Takes back the newest records, all but `kept`; the next start is of a new epoch. */
+void disk_lose(struct disk *d, unsigned kept);
 void sim_journal_open(struct sim_journal *j, struct sim *s, unsigned node, struct disk *d);
 /* The process is dying and its memory still there, `live_state` its last state. Part of what was on its way may have reached the disk; ret_state: hash of the
  * state that the disk's records add up to. */

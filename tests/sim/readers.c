@@ -81,10 +81,17 @@ see(struct sim *s, unsigned i, const json_t *item)
     struct reader *r = &s->reader[i];
     const char *position = json_string_value(json_object_get(item, "position"));
     const char *subject = json_string_value(json_object_get(json_object_get(item, "event"), "subject"));
-    struct truth_event *e = position != NULL ? truth_at(s, position) : NULL;
+    struct truth_event *e = position != NULL && !s->plan.is_lossy ? truth_at(s, position) : NULL;
     int index = subject != NULL ? truth_index(s, fo_slice_str(subject)) : -1;
     uint64_t *last;
 
+    if (s->plan.is_lossy && index >= 0) {
+        if ((unsigned)index >= s->fresh_from && s->is_healing && s->truth.event[index].seen >> i & 1 && r->fresh_epoch == s->node[r->node].disk.epoch)
+            sim_fail(s, "reader %u is given e%d twice", i, index);
+        r->fresh_epoch = s->node[r->node].disk.epoch;
+        s->truth.event[index].seen |= 1ull << i;
+        return;
+    }
     if (e == NULL || index < 0 || e != &s->truth.event[index]) {
         sim_fail(s, "reader %u is given %s as %s", i, subject ? subject : "nothing", position ? position : "nothing");
         return;
@@ -121,7 +128,7 @@ begin_again(struct sim *s, unsigned i, const json_t *answer)
     }
     s->covered.cursors_gone++;
     (void)sscanf(r->cursor, "c1.%*[a-z0-9-].%*x.%llx", &lsn);
-    if (lsn >= s->node[r->node].disk.first_lsn)
+    if (lsn >= s->node[r->node].disk.first_lsn && !s->plan.is_lossy)
         sim_fail(s, "reader %u is told that its position %llx is gone, and it is there", i, lsn);
     if (earliest == NULL)
         sim_fail(s, "reader %u is not told where to go on", i);

@@ -47,6 +47,9 @@ draw_plan(struct sim *s)
     p->segment_bytes = (uint32_t)one_of(s, (const uint64_t[]){ 40960, 65536, 1048576 }, 3);
     p->retention_bytes = one_of(s, (const uint64_t[]){ 0, 65536, UINT32_MAX }, 3);
     p->is_skewed = sim_chance(s, 500);
+    p->is_lossy = sim_chance(s, 100);
+    if (p->is_lossy)
+        p->retention_bytes = UINT32_MAX;
     s->net.loss = (unsigned)one_of(s, (const uint64_t[]){ 0, 10, 100, 300 }, 4);
     s->net.duplication = (unsigned)one_of(s, (const uint64_t[]){ 0, 20, 300 }, 3);
     s->net.corruption = (unsigned)one_of(s, (const uint64_t[]){ 0, 0, 20 }, 3);
@@ -132,7 +135,9 @@ fault(struct sim *s, const struct task *t)
     (void)t;
     if (s->is_healing)
         return;
-    if (k < p->crash)
+    if (p->is_lossy && sim_chance(s, 150))
+        lossy_fault(s);
+    else if (k < p->crash)
         fault_crash(s);
     else if ((k -= p->crash) < p->cut)
         fault_cut(s);
@@ -186,6 +191,9 @@ heal(struct sim *s, const struct task *t)
     (void)t;
     trace_note(s, -1, "healing", 0, 0, NULL);
     s->is_healing = true;
+    s->fresh_from = s->truth.count;
+    if (s->plan.is_lossy)
+        publishers_start(s);
     s->net.loss = s->net.corruption = 0;
     for (unsigned i = 0; i < s->plan.nodes; i++) {
         s->node[i].disk.is_full = s->node[i].disk.is_failing = false;

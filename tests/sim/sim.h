@@ -58,6 +58,7 @@ struct reader {
     uint64_t last_seq[NODES_MAX][FO_LANES];
     uint64_t empties;                           /* answers without an event, in a row */
     int64_t asked_at_ns;
+    uint64_t fresh_epoch;                       /* of its node when it saw an event last */
 };
 
 struct plan {                                   /* drawn from the seed */
@@ -68,6 +69,7 @@ struct plan {                                   /* drawn from the seed */
     uint32_t segment_bytes;
     uint64_t retention_bytes;
     bool is_skewed;
+    bool is_lossy;                              /* disks lose what was synced: see lossy.c */
 };
 
 /* How often what makes a schedule hard has happened. */
@@ -90,6 +92,7 @@ struct sim {
     uint64_t next_request;
     int64_t quiet_at_ns;                        /* links and publishers have been quiet since; 0: not */
     bool is_over;
+    unsigned fresh_from;                        /* events from here on were published behind the healing */
     uint64_t hash, steps;
     char failure[512];
 };
@@ -101,6 +104,12 @@ static inline uint64_t sim_below(struct sim *s, uint64_t bound) { return bound ?
 static inline bool sim_chance(struct sim *s, unsigned permille) { return sim_below(s, 1000) < permille; }
 /* take: malloc'd, freed behind run. */
 void sim_after(struct sim *s, int64_t delay_ns, void (*run)(struct sim *, const struct task *), unsigned node, uint64_t a, uint64_t b, void *take);
+
+/* lossy.c */
+enum { FRESH_EVENTS = 24 };             /* published behind the healing of a lossy schedule */
+void lossy_fault(struct sim *s);
+void lossy_durable(struct sim *s, unsigned node, const struct disk_record *r);
+void lossy_check_end(struct sim *s);
 
 /* trace.c: what happens goes into the hash, and is printed if asked for */
 extern bool trace_expects_failure;       /* an assertion that fails is then what was asked for */

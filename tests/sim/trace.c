@@ -63,6 +63,8 @@ sim_fail(struct sim *s, const char *fmt, ...)
 static bool
 is_provoked(const char *event, const char *text)
 {
+    if (strcmp(event, "received_events_lost") == 0)
+        return current->plan.is_lossy;
     if (strcmp(event, "journal_read_failed") == 0)
         return strncmp(text, "error=io ", 9) == 0;
     return strcmp(event, "journal_no_space") == 0 || strcmp(event, "journal_failed") == 0;

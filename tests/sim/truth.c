@@ -193,6 +193,10 @@ truth_durable(struct sim *s, unsigned node, const struct disk_record *r)
 
     if (r->type == FO_RECORD_CHECKPOINT)
         return;
+    if (s->plan.is_lossy) {
+        lossy_durable(s, node, r);
+        return;
+    }
     if (r->type == FO_RECORD_ACK) {
         int peer;
 
@@ -215,6 +219,8 @@ truth_durable(struct sim *s, unsigned node, const struct disk_record *r)
 void
 truth_control(struct sim *s, unsigned node, unsigned peer, const struct fo_control *c)
 {
+    if (s->plan.is_lossy)
+        return;
     for (int i = 0; i < FO_LANES; i++) {
         const struct truth_lane *l = &s->truth.lane[peer][i];
 
@@ -270,6 +276,10 @@ check_event(struct sim *s, unsigned index)
 void
 truth_check_end(struct sim *s)
 {
+    if (s->plan.is_lossy) {
+        lossy_check_end(s);
+        return;
+    }
     for (unsigned i = 0; i < s->truth.count; i++)
         check_event(s, i);
 }

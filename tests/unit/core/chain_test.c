@@ -15,15 +15,32 @@ chain_at(uint64_t epoch, uint64_t seq)
     return (struct fo_chain){{epoch, seq}, {epoch, seq}};
 }
 
+/* A batch whose previous one is of the same epoch. */
+static enum fo_err
+judge(const struct fo_chain *c, uint64_t epoch, uint64_t prev_seq, uint64_t first_seq, uint64_t last_seq)
+{
+    struct fo_chain_batch b = {epoch, {prev_seq > 0 ? epoch : 0, prev_seq}, first_seq, last_seq};
+
+    return fo_chain_judge(c, &b);
+}
+
+static enum fo_err
+judge_behind(const struct fo_chain *c, uint64_t epoch, uint64_t prev_epoch, uint64_t prev_seq, uint64_t last_seq)
+{
+    struct fo_chain_batch b = {epoch, {prev_epoch, prev_seq}, prev_seq + 1, last_seq};
+
+    return fo_chain_judge(c, &b);
+}
+
 static void
 empty_takes_only_the_beginning(void **state)
 {
     struct fo_chain c = {{0, 0}, {0, 0}};
 
     (void)state;
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 1, 1), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 1, 256), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 1, 2, 2), FO_ERR_GAP);
+    assert_int_equal(judge(&c, 7, 0, 1, 1), FO_OK);
+    assert_int_equal(judge(&c, 7, 0, 1, 256), FO_OK);
+    assert_int_equal(judge(&c, 7, 1, 2, 2), FO_ERR_GAP);
 }
 
 static void
@@ -32,11 +49,11 @@ continues_only_at_its_end(void **state)
     struct fo_chain c = chain_at(7, 10);
 
     (void)state;
-    assert_int_equal(fo_chain_judge(&c, 7, 10, 11, 11), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 10, 11, 99), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 11, 12, 12), FO_ERR_GAP);
-    assert_int_equal(fo_chain_judge(&c, 7, 9, 10, 10), FO_ERR_STALE);
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 1, 1), FO_ERR_STALE);
+    assert_int_equal(judge(&c, 7, 10, 11, 11), FO_OK);
+    assert_int_equal(judge(&c, 7, 10, 11, 99), FO_OK);
+    assert_int_equal(judge(&c, 7, 11, 12, 12), FO_ERR_GAP);
+    assert_int_equal(judge(&c, 7, 9, 10, 10), FO_ERR_STALE);
+    assert_int_equal(judge(&c, 7, 0, 1, 1), FO_ERR_STALE);
 }
 
 /* No honest sender cuts its batches anew, or says that nothing is in one. */
@@ -46,10 +63,10 @@ overlap_and_nonsense_break_the_protocol(void **state)
     struct fo_chain c = chain_at(7, 10);
 
     (void)state;
-    assert_int_equal(fo_chain_judge(&c, 7, 9, 10, 11), FO_ERR_PROTO);
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 1, 11), FO_ERR_PROTO);
-    assert_int_equal(fo_chain_judge(&c, 7, 10, 11, 10), FO_ERR_PROTO);
-    assert_int_equal(fo_chain_judge(&c, 8, 12, 13, 5), FO_ERR_PROTO);
+    assert_int_equal(judge(&c, 7, 9, 10, 11), FO_ERR_PROTO);
+    assert_int_equal(judge(&c, 7, 0, 1, 11), FO_ERR_PROTO);
+    assert_int_equal(judge(&c, 7, 10, 11, 10), FO_ERR_PROTO);
+    assert_int_equal(judge(&c, 8, 12, 13, 5), FO_ERR_PROTO);
 }
 
 /* A sender whose configuration did not name us for a while has forgotten what it sent us, and nothing is missing. */
@@ -59,10 +76,10 @@ goes_on_where_the_sender_forgot_us(void **state)
     struct fo_chain c = chain_at(7, 10);
 
     (void)state;
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 11, 12), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 0, 10, 12), FO_ERR_PROTO);
-    assert_int_equal(fo_chain_judge(&c, 7, 9, 50, 60), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 11, 50, 60), FO_ERR_GAP);
+    assert_int_equal(judge(&c, 7, 0, 11, 12), FO_OK);
+    assert_int_equal(judge(&c, 7, 0, 10, 12), FO_ERR_PROTO);
+    assert_int_equal(judge(&c, 7, 9, 50, 60), FO_OK);
+    assert_int_equal(judge(&c, 7, 11, 50, 60), FO_ERR_GAP);
 }
 
 /* What we acked and then lost comes no more: the chain goes on behind it, but not while something is on its way to the disk. */
@@ -72,17 +89,17 @@ skips_what_was_lost_here(void **state)
     struct fo_chain c = chain_at(7, 10), empty = {{0, 0}, {0, 0}};
 
     (void)state;
-    assert_false(fo_chain_skip(&c, 9));
-    assert_false(fo_chain_skip(&c, 10));
-    assert_true(fo_chain_skip(&c, 20));
-    assert_int_equal(fo_chain_judge(&c, 7, 20, 21, 21), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 7, 10, 11, 11), FO_ERR_STALE);
+    assert_false(fo_chain_skip(&c, (struct fo_mark){7, 9}));
+    assert_false(fo_chain_skip(&c, (struct fo_mark){7, 10}));
+    assert_true(fo_chain_skip(&c, (struct fo_mark){7, 20}));
+    assert_int_equal(judge(&c, 7, 20, 21, 21), FO_OK);
+    assert_int_equal(judge(&c, 7, 10, 11, 11), FO_ERR_STALE);
     fo_chain_stage(&c, 7, 25);
-    assert_false(fo_chain_skip(&c, 30));
+    assert_false(fo_chain_skip(&c, (struct fo_mark){7, 30}));
     fo_chain_stored(&c, 7, 25);
-    assert_true(fo_chain_skip(&c, 30));
-    assert_true(fo_chain_skip(&empty, 100));
-    assert_int_equal(fo_chain_judge(&empty, 7, 100, 101, 101), FO_OK);
+    assert_true(fo_chain_skip(&c, (struct fo_mark){7, 30}));
+    assert_true(fo_chain_skip(&empty, (struct fo_mark){7, 100}));
+    assert_int_equal(judge(&empty, 7, 100, 101, 101), FO_OK);
 }
 
 /* A sender that lost its tail gives sequences out again under a later epoch: the same number is then another event. */
@@ -92,14 +109,30 @@ later_epoch_rewinds(void **state)
     struct fo_chain c = chain_at(7, 10);
 
     (void)state;
-    assert_int_equal(fo_chain_judge(&c, 8, 6, 7, 9), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 8, 10, 11, 11), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 8, 11, 12, 12), FO_ERR_GAP);
-    assert_int_equal(fo_chain_judge(&c, 6, 10, 11, 11), FO_ERR_STALE);
+    assert_int_equal(judge_behind(&c, 8, 7, 6, 9), FO_OK);
+    assert_int_equal(judge_behind(&c, 8, 7, 10, 11), FO_OK);
+    assert_int_equal(judge_behind(&c, 8, 7, 11, 12), FO_ERR_GAP);
+    assert_int_equal(judge(&c, 6, 10, 11, 11), FO_ERR_STALE);
     fo_chain_stage(&c, 8, 9);
-    assert_int_equal(fo_chain_judge(&c, 7, 10, 11, 11), FO_ERR_STALE);
-    assert_int_equal(fo_chain_judge(&c, 8, 9, 10, 10), FO_OK);
-    assert_int_equal(fo_chain_judge(&c, 8, 6, 7, 9), FO_ERR_STALE);
+    assert_int_equal(judge(&c, 7, 10, 11, 11), FO_ERR_STALE);
+    assert_int_equal(judge(&c, 8, 9, 10, 10), FO_OK);
+    assert_int_equal(judge_behind(&c, 8, 7, 6, 9), FO_ERR_STALE);
+}
+
+/* The first batch of a later epoch was lost on the way. The second names a previous sequence that we hold by its number, but as
+ * another event. */
+static void
+a_number_is_no_event(void **state)
+{
+    struct fo_chain c = chain_at(7, 10);
+
+    (void)state;
+    assert_int_equal(judge(&c, 8, 9, 10, 10), FO_ERR_GAP);
+    assert_int_equal(judge(&c, 8, 0, 1, 1), FO_OK);
+    assert_int_equal(judge(&c, 8, 1, 2, 2), FO_ERR_GAP);
+    assert_int_equal(judge_behind(&c, 9, 8, 9, 10), FO_ERR_GAP);
+    assert_int_equal(judge_behind(&c, 9, 7, 8, 9), FO_OK);
+    assert_int_equal(judge_behind(&c, 8, 9, 8, 9), FO_ERR_PROTO);
 }
 
 /* What is staged counts for judging at once, and for acking only when it is stored. */
@@ -111,8 +144,8 @@ staged_runs_ahead_of_durable(void **state)
     (void)state;
     fo_chain_stage(&c, 7, 12);
     fo_chain_stage(&c, 7, 15);
-    assert_int_equal(fo_chain_judge(&c, 7, 12, 13, 15), FO_ERR_STALE);
-    assert_int_equal(fo_chain_judge(&c, 7, 15, 16, 16), FO_OK);
+    assert_int_equal(judge(&c, 7, 12, 13, 15), FO_ERR_STALE);
+    assert_int_equal(judge(&c, 7, 15, 16, 16), FO_OK);
     assert_int_equal(c.durable.seq, 10);
     fo_chain_stored(&c, 7, 12);
     assert_int_equal(c.durable.seq, 12);
@@ -139,7 +172,7 @@ any_arrival_order_takes_each_once(void **state)
             end[i] = end[i - 1] + 1 + fo_rng_below(&r, 4);
         for (unsigned tries = 0; taken < BATCHES && tries < 10000; tries++) {
             unsigned i = 1 + (unsigned)fo_rng_below(&r, BATCHES);
-            enum fo_err err = fo_chain_judge(&c, 7, end[i - 1], end[i - 1] + 1, end[i]);
+            enum fo_err err = judge(&c, 7, end[i - 1], end[i - 1] + 1, end[i]);
 
             assert_int_equal(err, i <= taken ? FO_ERR_STALE : i == taken + 1 ? FO_OK : FO_ERR_GAP);
             if (err != FO_OK)
@@ -161,6 +194,7 @@ main(void)
         cmocka_unit_test(goes_on_where_the_sender_forgot_us),
         cmocka_unit_test(skips_what_was_lost_here),
         cmocka_unit_test(later_epoch_rewinds),
+        cmocka_unit_test(a_number_is_no_event),
         cmocka_unit_test(staged_runs_ahead_of_durable),
         cmocka_unit_test(any_arrival_order_takes_each_once),
     };

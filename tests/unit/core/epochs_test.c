@@ -36,8 +36,13 @@ older_epoch_counts_as_far_as_kept(void **state)
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_NORMAL, 100, 3), 0);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 100, 99), 4);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_HIGH, 200, 99), 99);
-    assert_int_equal(fo_epochs_clamp(&e, FO_LANE_HIGH, 150, 5), 0);
+    assert_int_equal(fo_epochs_clamp(&e, FO_LANE_HIGH, 50, 5), 0);
+    assert_int_equal(fo_epochs_clamp(&e, FO_LANE_HIGH, 150, 99), 10);     /* lost whole, and behind what was kept */
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_HIGH, 300, 5), 0);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_HIGH, 0), 0);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_HIGH, 10), 100);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_HIGH, 11), 200);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_NORMAL, 1), 200);
 }
 
 static void
