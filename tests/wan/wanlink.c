@@ -177,6 +177,14 @@ apply_to(struct wan_queue *q, const struct wan_command *c, struct fo_instant t, 
 }
 
 static void
+say_stats(int client, const struct wan_counters *c)
+{
+    dprintf(client, "ok in=%" PRIu64 " out=%" PRIu64 " out_bytes=%" PRIu64 " lost=%" PRIu64 " overflowed=%" PRIu64 " cut=%" PRIu64
+        " duplicated=%" PRIu64 " reordered=%" PRIu64 "\n", c->in, c->out, c->out_bytes, c->lost, c->overflowed, c->cut,
+        c->duplicated, c->reordered);
+}
+
+static void
 obey(struct wan *w, char *line, struct fo_instant t)
 {
     struct wan_counters sum = { 0 };
@@ -197,8 +205,7 @@ obey(struct wan *w, char *line, struct fo_instant t)
     if (err != FO_OK)
         dprintf(w->client, "error %s\n", fo_err_name(err));
     else if (c.verb == WAN_STATS)
-        dprintf(w->client, "ok in=%" PRIu64 " out=%" PRIu64 " out_bytes=%" PRIu64 " lost=%" PRIu64 " overflowed=%" PRIu64 " cut=%" PRIu64 " duplicated=%" PRIu64
-            " reordered=%" PRIu64 "\n", sum.in, sum.out, sum.out_bytes, sum.lost, sum.overflowed, sum.cut, sum.duplicated, sum.reordered);
+        say_stats(w->client, &sum);
     else
         dprintf(w->client, "ok\n");
 }
