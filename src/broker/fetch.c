@@ -207,7 +207,20 @@ add_record(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const s
 
 enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH, SCAN_FAILED };
 
-/* Reads from the cursor on until the answer is full, the durable end, or enough for one step. */
+/* Where the cursor stands no record begins. In a journal without damage nobody was given such a cursor. */
+static bool
+is_made_up(const struct fo_fetches *f, const struct fo_parked *p, uint64_t from, const struct fo_record *rec)
+{
+    struct fo_journal_stats stats;
+
+    if (p->req.from != FO_FROM_CURSOR || rec->lsn != from || rec->type != 0)
+        return false;
+    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
+    return stats.quarantined == 0;
+}
+
+/* Reads from the cursor on until the answer is full, the durable end, or enough for one step. What a client can bring about by its
+ * cursor is not logged, and damage is by the journal, once. */
 static enum scan
 scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
 {
@@ -223,8 +236,9 @@ scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
         struct fo_record rec;
 
         err = ops->read_next(f->reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &rec);
+        if (err == FO_ERR_CORRUPT && is_made_up(f, p, from, &rec))
+            err = FO_ERR_INVALID;
         if (err == FO_ERR_CORRUPT) {
-            fo_log(FO_LOG_ERROR, "journal_record_damaged", FO_I("lsn", rec.lsn));
             p->lsn = ops->reader_lsn(f->reader);
             p->index = 0;
             err = FO_OK;
@@ -239,7 +253,8 @@ scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
             return SCAN_ENOUGH;
     }
     if (err != FO_OK && err != FO_ERR_NOT_FOUND) {
-        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", p->lsn));
+        if (err != FO_ERR_INVALID && err != FO_ERR_CURSOR_GONE)
+            fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", p->lsn));
         fill->err = err;
         return SCAN_FAILED;             /* the cursor stays: what could not be read is not stepped over */
     }
@@ -278,8 +293,11 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     }
     scan = scan_journal(f, p, &fill);
     if (scan == SCAN_FAILED && fill.events == 0) {
-        (void)fo_fault_set(&fault, fill.err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
-        answer_error(f, request, req->encoding, &fault, RETRY_BUSY_MS);
+        if (fill.err == FO_ERR_INVALID)
+            (void)fo_fault_set(&fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
+        else
+            (void)fo_fault_set(&fault, fill.err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
+        answer_error(f, request, req->encoding, &fault, fill.err == FO_ERR_INVALID ? 0 : RETRY_BUSY_MS);
         parked_destroy(f, p);
         return;
     }

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cursors that nobody was given, and cursors into a damaged journal: the first are refused, without a word in the log; with the second a
+reader goes on behind what is damaged, which the log names once."""
+import unittest
+
+from shim import SOURCE
+from lib.cluster import running
+
+EVENTS = 30
+
+
+class Cursors(unittest.TestCase):
+    def published(self, broker):
+        for number in range(EVENTS):
+            self.assertTrue(broker.publish("custom", {"pad": "x" * 900}, id=str(number))["success"])
+
+    def fetch(self, broker, cursor, max=1000):
+        return broker.ask({"op": "fetch", "cursor": cursor, "max": max, "waitMs": 0})
+
+    def cursors(self, broker):
+        """The cursor behind each event."""
+        answer, found = broker.ask({"op": "fetch", "from": "earliest", "max": 1, "waitMs": 0}), []
+        while answer["events"]:
+            found.append(answer["cursor"])
+            answer = self.fetch(broker, answer["cursor"], 1)
+        return found
+
+    def moved(self, cursor, by):
+        head, lsn, index = cursor.rsplit(".", 2)
+        return f"{head}.{int(lsn, 16) + by:x}.{index}"
+
+    def test_made_up_cursors_are_refused_quietly(self):
+        with running(regions=(SOURCE,)) as cluster:
+            broker = cluster.first
+            self.published(broker)
+            given = self.cursors(broker)
+            self.assertEqual(len(given), EVENTS)
+            before, refused = len(broker.log_lines()), 0
+            for by in (*range(1, 64), 200, 400, 800):
+                error = self.fetch(broker, self.moved(given[7], by)).get("error", {})
+                self.assertEqual((error.get("code"), error.get("path")), ("invalid", "cursor"), f"moved by {by}")
+                refused += 1
+            self.assertEqual(len(broker.log_lines()), before, broker.log_tail())
+            self.assertEqual(len(self.fetch(broker, given[7])["events"]), EVENTS - 8)
+        print(f"count: broker, made-up cursors refused: {refused}", flush=True)
+
+    def test_a_cursor_on_a_damaged_record_goes_on_behind_it(self):
+        with running(regions=(SOURCE,)) as cluster:
+            broker = cluster.first
+            self.published(broker)
+            given = self.cursors(broker)
+            broker.kill()
+            lsn = int(given[7].rsplit(".", 2)[1], 16)
+            [segment] = (broker.dir / "data/journal").glob("*.seg")
+            with segment.open("r+b") as file:
+                file.seek(lsn + 20)             # in the record's header, so that only its neighbours tell where it stands
+                byte = file.read(1)[0]
+                file.seek(lsn + 20)
+                file.write(bytes([byte ^ 4]))
+            broker.start()
+            for _ in range(5):
+                ids = [e["event"]["id"] for e in self.fetch(broker, given[7])["events"]]
+                self.assertIn(ids, ([str(n) for n in range(9, EVENTS)], [str(n) for n in range(8, EVENTS)]))
+            self.assertEqual(len(broker.log_lines("journal_damaged")), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
