@@ -37,7 +37,7 @@ static const struct fo_config_number numbers[] = {
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 0, 1u << 26),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
     N("link.window_bytes", link.window_bytes, MIB(4), KIB(4), GIB(1)),
-    N("link.window_bytes_min", link.window_bytes_min, KIB(64), KIB(4), GIB(1)),
+    N("link.window_bytes_min", link.window_bytes_min, KIB(16), KIB(4), GIB(1)),
     N("link.queue_delay_ms_max", link.queue_delay_ms_max, 50, 1, 10000),
     N("link.window_batches", link.window_batches, 64, 1, 256),
     N("link.heartbeat_ms", link.heartbeat_ms, 750, 10, 60000),

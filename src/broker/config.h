@@ -35,7 +35,7 @@ struct fo_config {
     } limits;
     struct {
         uint32_t window_bytes;          /* 4194304: most in flight on one connection of a link */
-        uint32_t window_bytes_min;      /* 65536: where the window begins, and what it never shrinks below */
+        uint32_t window_bytes_min;      /* 16384: where the window begins, and what it never shrinks below */
         uint32_t queue_delay_ms_max;    /* 50: standing queue on the way that the window may build up */
         uint32_t window_batches;        /* 64 */
         uint32_t heartbeat_ms;          /* 750: between probes */

@@ -35,17 +35,39 @@ base_delay(struct fo_pace *p, int64_t delay_ns, struct fo_instant now)
     return least;
 }
 
+enum { STUCK_S_MAX = 10 };
+
+/* The path is longer than it was, or somebody else's queue stands on it: what was least before is so no more. */
+static void
+measure_anew_if_stuck(struct fo_pace *p, int64_t delay_ns, struct fo_instant now)
+{
+    if (p->window > p->limits->window_min) {
+        p->stuck_at = (struct fo_instant){ 0 };
+        return;
+    }
+    if (p->stuck_at.ns == 0)
+        p->stuck_at = now;
+    if (fo_instant_since(now, p->stuck_at).ns < STUCK_S_MAX * 1000000000ll)
+        return;
+    for (int i = 0; i < FO_PACE_BASES; i++)
+        p->base_ns[i] = 0;
+    p->base_ns[p->base_at] = delay_ns;
+    p->stuck_at = (struct fo_instant){ 0 };
+}
+
 void
 fo_pace_acked(struct fo_pace *p, uint64_t bytes, struct fo_duration delay, struct fo_instant now)
 {
     int64_t queue = delay.ns - base_delay(p, delay.ns, now), target = p->limits->queue_delay.ns;
 
     if (queue < target) {
+        p->stuck_at = (struct fo_instant){ 0 };
         p->window += bytes * (uint64_t)((target - queue) * 16 / target) / 16;
         if (p->window > p->limits->window_max)
             p->window = p->limits->window_max;
         return;
     }
+    measure_anew_if_stuck(p, delay.ns, now);
     if (fo_instant_since(now, p->shrunk_at).ns < delay.ns)
         return;                         /* once a round trip: the acks of the old window are still coming */
     p->shrunk_at = now;

@@ -7,6 +7,8 @@
  *
  *   window_min <= window <= window_max
  *
+ * When the least window does not bring the delay down for a while, it is not our queue: the path has become longer, and is measured anew.
+ *
  * Pure. */
 #pragma once
 #include "base/time.h"
@@ -21,6 +23,7 @@ struct fo_pace {
     int64_t base_ns[FO_PACE_BASES];     /* least delay seen in each of the last minutes; 0: none */
     unsigned base_at;
     struct fo_instant minute_at, shrunk_at;
+    struct fo_instant stuck_at;         /* since when delay has been high with the least window; ns 0: it is not */
 };
 
 /* Begins at window_min. */
