@@ -231,7 +231,7 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
 
     for (int i = 0; i < FO_LANES; i++) {
         c->epoch_acked[i] = s->chain[i].durable.epoch;
-        c->cum_seq[i] = s->chain[i].durable.epoch != 0 ? s->chain[i].durable.seq : 0;   /* nothing is held yet, though some was lost */
+        c->cum_seq[i] = s->chain[i].durable.seq;
         c->settled_seq[i] = r->store->settled_seq[peer][i];
         c->settled_epoch[i] = fo_epochs_of(r->epochs, i, c->settled_seq[i]);
     }

@@ -7,11 +7,13 @@
 #include "base/rng.h"
 #include "broker/parts.h"
 
+#include "clients.h"
 #include "disk.h"
 #include "queue.h"
 #include "truth.h"
 
-enum { NODES_MAX = 5, PUBLISHERS_MAX = 12, READERS_MAX = 15, REQUESTS_MAX = 64, KEPT_FRAMES_MAX = 16, PUBLISH_EVENTS_MAX = 8 };
+enum { NODES_MAX = 5, PUBLISHERS_MAX = 12, READERS_MAX = 15, REQUESTS_MAX = 64, KEPT_FRAMES_MAX = 16 };
+enum { FRESH_EVENTS = 24 };             /* published behind the healing of a lossy schedule */
 enum bug { BUG_NONE, BUG_EARLY_STORED, BUG_TORN_STORED };
 
 struct node {
@@ -40,25 +42,6 @@ struct net {
     struct { uint8_t *p; size_t n; unsigned to; } kept[KEPT_FRAMES_MAX];    /* to be replayed later */
     unsigned loss, duplication, corruption;     /* per thousand */
     int64_t delay_ns, jitter_ns;
-};
-
-struct publisher {
-    unsigned node, count, attempts;
-    uint32_t event[PUBLISH_EVENTS_MAX];
-    uint64_t request;                           /* 0: none on its way */
-    bool is_done, is_many, has_sent;
-    unsigned wait, timeout_ms;                  /* wait 255: all */
-};
-
-struct reader {
-    unsigned node, filter;                      /* filter: enum reader_filter */
-    char cursor[128];
-    uint64_t request;
-    bool has_gap, is_now;
-    uint64_t last_seq[NODES_MAX][FO_LANES];
-    uint64_t empties;                           /* answers without an event, in a row */
-    int64_t asked_at_ns;
-    uint64_t fresh_epoch;                       /* of its node when it saw an event last */
 };
 
 struct plan {                                   /* drawn from the seed */
@@ -106,7 +89,6 @@ static inline bool sim_chance(struct sim *s, unsigned permille) { return sim_bel
 void sim_after(struct sim *s, int64_t delay_ns, void (*run)(struct sim *, const struct task *), unsigned node, uint64_t a, uint64_t b, void *take);
 
 /* lossy.c */
-enum { FRESH_EVENTS = 24 };             /* published behind the healing of a lossy schedule */
 void lossy_fault(struct sim *s);
 void lossy_durable(struct sim *s, unsigned node, const struct disk_record *r);
 void lossy_check_end(struct sim *s);
@@ -145,14 +127,3 @@ void net_cut(struct sim *s, unsigned from, unsigned to, bool tells);
 void net_heal(struct sim *s, unsigned from, unsigned to);
 void net_replay(struct sim *s);
 void net_fini(struct sim *s);
-
-/* clients.c, readers.c */
-void publishers_start(struct sim *s);
-void publisher_answer(struct sim *s, unsigned i, struct fo_slice body);
-bool publishers_are_done(const struct sim *s);
-void readers_start(struct sim *s);
-void reader_answer(struct sim *s, unsigned i, struct fo_slice body);
-bool readers_are_done(const struct sim *s);
-/* The node's process is gone: requests on their way will never be answered. */
-void clients_node_down(struct sim *s, unsigned i);
-bool reader_wants(const struct reader *r, const struct truth_event *e);
