@@ -71,7 +71,7 @@ def ids_with(broker, prefix):
 
 
 def account(test, cluster, load, timeout=90):
-    """Every acknowledged event stands exactly once in every region and, if there is one, in the ledger exactly once."""
+    """Every acknowledged event stands exactly once in every region and, if there is one, in the ledger exactly once; and the auditor agrees."""
     acknowledged = set(load.acknowledged)
     test.assertEqual(len(acknowledged), len(load.acknowledged))
     test.assertGreater(len(acknowledged), 0)
@@ -96,3 +96,4 @@ def account(test, cluster, load, timeout=90):
         test.assertEqual([i for i, n in in_ledger.items() if n > 1], [])
         wait_until(lambda: psql(f"SELECT count(*) FROM realtime_fanout_log WHERE event_id LIKE '{load.prefix}-%' "
                                 "AND NOT (delivery_status->>'success')::boolean") == "0", "every row says success", timeout)
+    cluster.judge(timeout)
