@@ -114,7 +114,8 @@ void
 audit_print(const json_t *result)
 {
     double drift = cmd_number(result, "drift", 0), pending = cmd_number(result, "pending", 0);
-    bool is_proven = json_is_true(json_object_get(result, "proven"));
+    bool is_proven = json_is_true(json_object_get(result, "proven")), is_complete = json_is_true(json_object_get(result, "complete"));
+    double compared = cmd_number(result, "compared", 0);
 
     printf("Events accepted from %s to %s\n\n", cmd_text(result, "from", "?"), cmd_text(result, "to", "?"));
     print_flows(json_object_get(result, "flows"));
@@ -131,8 +132,12 @@ audit_print(const json_t *result)
         puts("Not proven: no drift was seen, but not every answer could be had or believed, see above.");
         return;
     }
-    printf("Zero drift: %.0f deliveries compared", cmd_number(result, "compared", 0));
+    if (compared == 0 && !is_complete) {
+        puts("Nothing could be compared, see above.");
+        return;
+    }
+    printf("Zero drift: %.0f deliveries compared", compared);
     if (pending > 0)
         printf(", %.0f still pending", pending);
-    printf("%s.\n", json_is_true(json_object_get(result, "complete")) ? "" : "; not everything could be compared, see above");
+    printf("%s.\n", is_complete ? "" : "; not everything could be compared, see above");
 }
