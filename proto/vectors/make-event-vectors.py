@@ -347,9 +347,32 @@ def requests():
     take("report-everything", dict(op="report"), op="report")
     take("explain", dict(op="explain", id="evt-1"), op="explain", id="evt-1", tenant="default")
     take("explain-tenant", text(dict(op="explain", id="evt-1", tenant="acme")), op="explain", id="evt-1", tenant="acme")
+    audit = dict(op="audit", source="", target="", after=dict(high=[0, 0], normal=[0, 0], low=[0, 0]), upTo={}, ledger=[0, 0], list=False, lane="high", max=1000)
+    take("audit-everything", dict(op="audit"), **audit)
+    take("audit-source", text({"op": "audit", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00.000001Z", "ledger": [1767225600000, 4096]}),
+         **{**audit, "from": 1767225600000000, "to": 1767225600000001, "ledger": [1767225600000, 4096]})
+    take("audit-target", {"op": "audit", "from": 1767225600000000, "source": "us-west-2", "after": {"low": [5, 7]}, "upTo": {"high": [6, 1], "normal": [6, 0]}},
+         **{**audit, "from": 1767225600000000, "source": "us-west-2", "after": {**audit["after"], "low": [5, 7]}, "upTo": {"high": [6, 1], "normal": [6, 0]}})
+    take("audit-list", dict(op="audit", target="eu-west-1", list=True, lane="low", max=10000, cursor="a1.ff00"),
+         **{**audit, "target": "eu-west-1", "list": True, "lane": "low", "max": 10000, "fromLsn": 0xff00})
 
     def no(name, body, error, path=""):
         refuse(name, body, error, path, kind="request")
+    no("audit-since", dict(op="audit", since=1), "invalid", "since")
+    no("audit-to-before-from", {"op": "audit", "from": 2, "to": 1}, "invalid", "to")
+    no("audit-source-and-target", dict(op="audit", source="a", target="b"), "invalid", "target")
+    no("audit-source-name", dict(op="audit", source="US East"), "unknown_region", "source")
+    no("audit-after-lane", dict(op="audit", after=dict(urgent=[1, 1])), "invalid", "after")
+    no("audit-after-twice", dict(op="audit", after=Pairs([("low", [1, 1]), ("low", [2, 1])])), "duplicate_key", "after")
+    no("audit-up-to-short", dict(op="audit", upTo=dict(high=[1])), "invalid", "upTo")
+    no("audit-up-to-negative", dict(op="audit", upTo=dict(high=[1, -1])), "invalid", "upTo")
+    no("audit-ledger-long", dict(op="audit", ledger=[1, 2, 3]), "invalid", "ledger")
+    no("audit-lane", dict(op="audit", lane="highest"), "unknown_priority", "lane")
+    no("audit-list-integer", dict(op="audit", list=1), "wrong_type", "list")
+    no("audit-max-10001", dict(op="audit", max=10001), "invalid", "max")
+    no("audit-cursor-of-fetch", dict(op="audit", cursor="c1.us-east-1.1.2.3"), "invalid", "cursor")
+    no("audit-cursor-upper-case", dict(op="audit", cursor="a1.FF"), "invalid", "cursor")
+    no("audit-cursor-17-digits", dict(op="audit", cursor="a1.10000000000000000"), "invalid", "cursor")
     no("ping-with-a-stray-field", dict(op="ping", x=1), "invalid", "x")
     no("fetch-filter-misspelt", dict(op="fetch", filtr={}), "invalid", "filtr")
     no("fetch-filter-field-misspelt", dict(op="fetch", filter=dict(typ="x")), "invalid", "filter")

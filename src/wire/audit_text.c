@@ -50,10 +50,15 @@ read_marks(struct fo_reader *r, const char *name, struct fo_mark *ret_mark, stru
     uint32_t pairs = 0;
     struct fo_slice key;
     enum fo_lane lane;
+    unsigned seen = 0;
     bool is_valid = r == NULL || fo_mp_read_map(r, &pairs) == FO_OK;
 
-    while (is_valid && pairs-- > 0)
+    while (is_valid && pairs-- > 0) {
         is_valid = fo_mp_read_str(r, &key) == FO_OK && lane_of(key, &lane) && read_mark(r, &ret_mark[lane]);
+        if (is_valid && seen >> lane & 1)
+            return fo_fault_set(fault, FO_ERR_DUPLICATE_KEY, name, "each lane once");
+        seen |= is_valid ? 1u << lane : 0;
+    }
     return is_valid ? FO_OK : fo_fault_set(fault, FO_ERR_INVALID, name, "{\"high\": [epoch, sequence], ...} by lane");
 }
 

@@ -91,6 +91,10 @@ def by_hand():
     yield "config", "least", b"region: a\ndata_dir: d\nkeys: {secret_key: k, public_keys: p}\nlisten: {door: tcp://127.0.0.1:1, link: tcp://127.0.0.1:2}\n"
     yield "state", "checkpoint", checkpoint()
     yield "journal", "segment", segment()
+    mark, digest = [5, 7], bytes(32)
+    for i, flows in enumerate(([], [["us-west-2", lane, [9, 1, 0, 0, 0, 2], 0, mark, [0, 0], mark, digest] for lane in range(3)])):
+        yield "audit", f"{i}", mp.pack(["fanout-audit", 1, "us-east-1", 77, 5, 1767225600123456, 0, 1767225600999999, "us-west-2" if i else "", 0, i, [[4096, 2, 0, 9]] * i,
+                                        [[12, 0, mark, mark, 12, 1, mark, digest]] * 3, flows])
     for i, answer in enumerate(answers()):
         yield "answer", f"{i}", mp.pack(answer)
     for i in range(1, 13):                      # programs for the peer: each begins with another mixture of steps

@@ -189,9 +189,38 @@ check_fetch(const json_t *expect, const struct fo_request *req)
 }
 
 static void
+check_mark(const json_t *expect, struct fo_mark mark, struct fo_mark otherwise)
+{
+    bool is_given = expect != NULL;
+
+    assert_true(mark.epoch == (is_given ? (uint64_t)json_integer_value(json_array_get(expect, 0)) : otherwise.epoch));
+    assert_true(mark.seq == (is_given ? (uint64_t)json_integer_value(json_array_get(expect, 1)) : otherwise.seq));
+}
+
+static void
+check_audit(const json_t *expect, const struct fo_audit_query *q)
+{
+    assert_int_equal(q->from.us, number_of(expect, "from"));
+    assert_int_equal(q->to.us, number_of(expect, "to"));
+    assert_string_equal(q->source, json_string_value(json_object_get(expect, "source")));
+    assert_string_equal(q->target, json_string_value(json_object_get(expect, "target")));
+    for (unsigned i = 0; i < FO_LANES; i++) {
+        const char *lane = fo_lane_name((enum fo_lane)i);
+
+        check_mark(json_object_get(json_object_get(expect, "after"), lane), q->after[i], (struct fo_mark){ 0, 0 });
+        check_mark(json_object_get(json_object_get(expect, "upTo"), lane), q->up_to[i], FO_AUDIT_END);
+    }
+    check_mark(json_object_get(expect, "ledger"), q->ledger, (struct fo_mark){ 0, 0 });
+    assert_int_equal(q->is_list, json_is_true(json_object_get(expect, "list")));
+    assert_string_equal(fo_lane_name(q->lane), json_string_value(json_object_get(expect, "lane")));
+    assert_int_equal(q->max, number_of(expect, "max"));
+    assert_int_equal(q->from_lsn, number_of(expect, "fromLsn"));
+}
+
+static void
 valid_request(json_t *vector)
 {
-    static const char *const names[] = { "publish", "fetch", "status", "report", "explain", "ping" };
+    static const char *const names[] = { "publish", "fetch", "status", "report", "explain", "ping", "audit" };
     const json_t *expect = json_object_get(vector, "expect");
     struct fo_slice body = body_of(vector);
     struct fo_request req;
@@ -206,6 +235,8 @@ valid_request(json_t *vector)
     assert_int_equal(req.until.us, number_of(expect, "until"));
     if (req.op == FO_OP_FETCH)
         check_fetch(expect, &req);
+    if (req.op == FO_OP_AUDIT)
+        check_audit(expect, &req.audit);
     check_text(expect, "id", req.id);
     check_text(expect, "tenant", req.tenant);
     fo_buf_fini(&scratch);
@@ -257,7 +288,7 @@ static void
 other_requests_are_read(void **state)
 {
     (void)state;
-    vector_each("valid", "request-", 13, valid_request);
+    vector_each("valid", "request-", 17, valid_request);
 }
 
 static void
