@@ -222,7 +222,7 @@ open_all(struct journal_file *f, const struct fo_journal_config *c, struct fo_fa
     if (err != FO_OK)
         return err;
     f->opened = (struct fo_journal_opened){.is_new = rec.is_empty, .checkpoint_lsn = rec.checkpoint_lsn, .torn_bytes = rec.torn_bytes,
-        .may_have_lost = rec.is_lost};
+        .may_have_lost = rec.is_lost || rec.is_damaged};
     f->has_writer = true;
     err = fo_journal_writer_init(&f->writer, &f->segments, c->record_bytes_max, c->is_synced, c->stored, c->stored_ctx, rec.end);
     if (err == FO_OK)

@@ -28,8 +28,8 @@ struct fo_journal_config {
 
 struct fo_journal_opened {          /* what was found */
     bool is_new;                    /* no record yet */
-    bool may_have_lost;             /* the last run did not sync, and the machine has restarted since: records that were stored may be
-                                     * gone; bump the epoch */
+    bool may_have_lost;             /* the last run did not sync, and the machine has restarted since, or records in the last segment
+                                     * are damaged: what was stored may be gone, and its sequences be given out again; bump the epoch */
     uint64_t checkpoint_lsn;        /* of the newest good CHECKPOINT, else of the first record: rebuild from here */
     uint64_t torn_bytes;            /* of unfinished commits, cut off at the end */
 };

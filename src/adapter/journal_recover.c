@@ -335,6 +335,7 @@ recover_last(struct fo_segments *s, struct listing *l, bool may_be_lost, struct 
         err = open_end(s, &l->at[last], seg.end, sc, rec);
     if (err != FO_OK)
         return err;
+    rec->is_damaged = sc->damage_count > 0;
     for (unsigned i = 0; i < sc->damage_count && i < FO_SCAN_DAMAGE_MAX; i++)
         fo_segments_damaged(s, seg.base, seg.base + sc->damage[i].at, sc->damage[i].bytes, "record");
     if (sc->damage_count > FO_SCAN_DAMAGE_MAX)

@@ -12,6 +12,7 @@ struct fo_recovery {
     unsigned torn_records;              /* of them, whole records of an unfinished commit behind its hole */
     bool is_empty;                      /* no record at all, and none was ever there */
     bool is_lost;                       /* records were there and are gone, all of them */
+    bool is_damaged;                    /* records that the state is rebuilt from cannot be read */
 };
 
 /* Whether the directory holds any segment. */
