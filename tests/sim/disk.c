@@ -54,6 +54,18 @@ disk_lose(struct disk *d, unsigned kept)
             d->checkpoint_lsn = d->rec[i].lsn;
 }
 
+void
+disk_damage(struct disk *d, unsigned at)
+{
+    struct disk_record *r = &d->rec[d->first + at];
+
+    if (r->type == FO_RECORD_CHECKPOINT || r->is_damaged)
+        return;
+    r->is_damaged = true;
+    if (r->lsn >= d->checkpoint_lsn)
+        d->epoch++;
+}
+
 static void
 disk_add(struct sim_journal *j, const struct disk_pending *p)
 {
@@ -313,6 +325,10 @@ read_next(struct fo_journal_reader *r, unsigned lane_mask, unsigned type_mask, s
         r->lsn = k->next_lsn;
         if (!(type_mask >> k->type & 1) || (has_lane && !(lane_mask >> k->lane & 1)))
             continue;
+        if (k->is_damaged) {
+            *ret_rec = (struct fo_record){ .lsn = k->lsn, .next_lsn = k->next_lsn, .type = k->type, .lane = (uint8_t)k->lane, .count = k->count };
+            return FO_ERR_CORRUPT;
+        }
         free(r->body);                          /* valid until the next call and no longer */
         r->body = malloc(k->n ? k->n : 1);
         memcpy(r->body, k->body, k->n);

@@ -15,6 +15,7 @@ struct disk_record {
     struct fo_wall at;
     uint8_t *body;
     size_t n;
+    bool is_damaged;                    /* its body does not fit its checksum any more */
 };
 
 struct disk {
@@ -44,6 +45,8 @@ struct sim_journal {                    /* of one process */
 
 void disk_init(struct disk *d, uint32_t segment_bytes, uint32_t record_bytes_max, uint64_t epoch);
 void disk_fini(struct disk *d);
+/* Damages one retained record of events or acks. If a restart would read over it, its state is not to be relied on: a new epoch. */
+void disk_damage(struct disk *d, unsigned at);
 /* Takes back the newest records, all but `kept`; the next start is of a new epoch. */
 void disk_lose(struct disk *d, unsigned kept);
 void sim_journal_open(struct sim_journal *j, struct sim *s, unsigned node, struct disk *d);

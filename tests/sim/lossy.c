@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Schedules in which a disk loses what it had promised: a new data directory, or a power cut under `durability: process`.
+ * Schedules in which a disk loses what it had promised: a new data directory, a power cut under `durability: process`, or rot.
  * What was lost is lost; but the links, the cursors and everything published behind the healing must work as ever. */
 #include "sim.h"
 
@@ -22,7 +22,10 @@ lossy_fault(struct sim *s)
     struct disk *d = &s->node[i].disk;
 
     node_kill(s, i);
-    disk_lose(d, sim_chance(s, 300) ? 0 : (unsigned)sim_below(s, d->count - d->first + 1));
+    if (d->count > d->first && sim_chance(s, 300))
+        disk_damage(d, (unsigned)sim_below(s, d->count - d->first));
+    else
+        disk_lose(d, sim_chance(s, 300) ? 0 : (unsigned)sim_below(s, d->count - d->first + 1));
     trace_note(s, (int)i, "disk loses", d->end_lsn, d->epoch, NULL);
     sim_after(s, (int64_t)(1 + sim_below(s, 500)) * ms, start, i, 0, 0, NULL);
 }

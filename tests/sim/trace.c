@@ -63,8 +63,9 @@ sim_fail(struct sim *s, const char *fmt, ...)
 static bool
 is_provoked(const char *event, const char *text)
 {
-    if (strcmp(event, "received_events_lost") == 0)
-        return current->plan.is_lossy;
+    if (current->plan.is_lossy && (strcmp(event, "received_events_lost") == 0 || strcmp(event, "journal_record_damaged") == 0
+        || strcmp(event, "recovery_record_damaged") == 0 || strcmp(event, "events_lost_by_damage") == 0))
+        return true;
     if (strcmp(event, "journal_read_failed") == 0)
         return strncmp(text, "error=io ", 9) == 0;
     return strcmp(event, "journal_no_space") == 0 || strcmp(event, "journal_failed") == 0;
