@@ -433,7 +433,7 @@ report(const struct times *t, const struct usage *a, const struct usage *b, bool
         emit("rss_sum", peak_mib(), "MiB");
     } else
         emit("achieved", events / ((double)(t->published - t->began) * 1e-9), "events/s");
-    if (strcmp(opt.mode, "prio") == 0)
+    if (t->high)
         report_high(t);
     else
         emit_latency("lat", &shared->tally[0].latency, &shared->tally[1].latency);
@@ -443,7 +443,14 @@ report(const struct times *t, const struct usage *a, const struct usage *b, bool
     emit("stolen", (b->stolen - a->stolen) / wall_s, "cores");
 }
 
-/* The publisher's part of each mode. */
+static void
+signal_targets(int number)
+{
+    for (int i = 1; i < opt.pids; i++)
+        kill(opt.pid[i], number);
+}
+
+/* The publisher's part of each mode. The backlog waits for subscribers that do not read (prio), or for brokers that stand still (link). */
 static void
 work(struct client *c, struct times *t)
 {
@@ -471,6 +478,15 @@ work(struct client *c, struct times *t)
         put(c, t->high, '1');
         flush(c);
         atomic_store(&shared->is_paused, false);
+    } else if (strcmp(opt.mode, "link") == 0) {
+        signal_targets(SIGSTOP);
+        publish(c, opt.events, 0, 0, opt.ack_window);
+        wait_acks(c);
+        put(c, now_ns(), '1');
+        flush(c);
+        wait_acks(c);
+        t->high = now_ns();
+        signal_targets(SIGCONT);
     } else
         die("%s cannot do %s", driver->name, opt.mode);
     t->published = now_ns();
@@ -503,7 +519,7 @@ read_options(int argc, char **argv)
         case 't': opt.tag = optarg; break;
         case 'b': opt.hold_s = atof(optarg); break;
         default:
-            die("usage: load -d DRIVER -p PUB,SUB_B,SUB_C -m tput|rate|sync|prio [-n EVENTS] [-w WINDOW] [-a ACK_WINDOW] [-r RATE] [-s SECONDS]"
+            die("usage: load -d DRIVER -p PUB,SUB_B,SUB_C -m tput|rate|sync|prio|link [-n EVENTS] [-w WINDOW] [-a ACK_WINDOW] [-r RATE] [-s SECONDS]"
                 " [-b SECONDS_OF_BACKLOG] [-k BROKER_PIDS] [-l PEER] [-t TAG]");
         }
     opt.tag = opt.tag ? opt.tag : opt.mode;
