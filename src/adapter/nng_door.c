@@ -7,18 +7,22 @@
  *
  * A context belongs to NNG's thread while it is RECEIVING or SENDING, to the loop thread while it is HELD; the inbox hands it
  * over. When all are HELD further requests wait in their connections, where TCP holds them back. A request token is the
- * context's index and its generation, so that a late second answer cannot reach another client's request. */
+ * context's index and its generation, so that a late second answer cannot reach another client's request.
+ *
+ * A client that does not read keeps contexts SENDING. Its connection is closed when an answer has waited too long; sooner when
+ * half of the contexts are taken by such answers and its own do not move; at once when they take too much memory. */
 #include <stdlib.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
+#include <nng/supplemental/util/platform.h>
 
 #include "adapter/nng_parts.h"
 #include "base/assert.h"
 #include "ports/log.h"
 #include "wire/door.h"
 
-enum { BUSY_RETRY_MS = 100 };
+enum { BUSY_RETRY_MS = 100, ANSWER_MS = 5000, STUCK_MS = 500, UNREAD_MIN = 4, SENDING_BYTES_MAX = 128 << 20 };
 
 enum context_state { RECEIVING, HELD, SENDING };
 struct fo_nng_context {
@@ -27,13 +31,42 @@ struct fo_nng_context {
     nng_aio *aio;
     enum context_state state;
     uint32_t index, generation;
+    nng_pipe pipe;              /* of the request */
+    size_t answer_bytes;        /* SENDING */
 };
 
 static void
 receive(struct fo_nng_context *c)
 {
     c->state = RECEIVING;
+    nng_aio_set_timeout(c->aio, NNG_DURATION_INFINITE);
     nng_ctx_recv(c->ctx, c->aio);
+}
+
+static struct fo_nng_unread *
+unread_of(struct fo_nng_context *c)
+{
+    return &c->door->unread[(uint32_t)nng_pipe_id(c->pipe) % FO_NNG_UNREAD_SLOTS];
+}
+
+static void
+drop_client(struct fo_nng_context *c)
+{
+    atomic_fetch_add(&c->door->unread_closed, 1);
+    fo_log(FO_LOG_WARN, "client_closed", FO_S("reason", "it does not read its answers"));
+    nng_pipe_close(c->pipe);
+}
+
+static bool
+is_too_much(struct fo_nng_context *c)
+{
+    struct fo_nng_unread *u = unread_of(c);
+
+    if (atomic_load(&u->count) < UNREAD_MIN)
+        return false;
+    if (atomic_load(&c->door->sending_bytes) > SENDING_BYTES_MAX)
+        return true;
+    return atomic_load(&c->door->sending) > c->door->contexts_count / 2 && nng_clock() - atomic_load(&u->moved_at_ms) > STUCK_MS;
 }
 
 static void
@@ -41,12 +74,22 @@ answer(struct fo_nng_context *c, struct fo_slice body)
 {
     nng_msg *msg;
 
+    if (is_too_much(c)) {
+        drop_client(c);
+        receive(c);
+        return;
+    }
     if (fo_nng_msg_of(body, (struct fo_slice){ 0 }, &msg) != 0) {
         receive(c);         /* no memory: the client asks again */
         return;
     }
     c->state = SENDING;
+    c->answer_bytes = body.n;
     atomic_fetch_add(&c->door->sending, 1);
+    atomic_fetch_add(&c->door->sending_bytes, body.n);
+    if (atomic_fetch_add(&unread_of(c)->count, 1) == 0)
+        atomic_store(&unread_of(c)->moved_at_ms, nng_clock());
+    nng_aio_set_timeout(c->aio, ANSWER_MS);
     nng_aio_set_msg(c->aio, msg);
     nng_ctx_send(c->ctx, c->aio);
 }
@@ -69,6 +112,7 @@ take_request(struct fo_nng_context *c, nng_msg *msg)
 
     c->state = HELD;
     c->generation++;
+    c->pipe = nng_msg_get_pipe(msg);
     in.request = (uint64_t)c->generation << 32 | c->index;
     in.msg = (struct fo_msg){ msg, fo_slice_of(nng_msg_body(msg), nng_msg_len(msg)) };
     /* Once posted, the loop may answer before this call returns: the context is no longer ours. */
@@ -85,6 +129,11 @@ on_done(void *arg)
 
     if (c->state == SENDING) {
         atomic_fetch_sub(&c->door->sending, 1);
+        atomic_fetch_sub(&c->door->sending_bytes, c->answer_bytes);
+        atomic_fetch_sub(&unread_of(c)->count, 1);
+        atomic_store(&unread_of(c)->moved_at_ms, nng_clock());
+        if (rv == NNG_ETIMEDOUT)
+            drop_client(c);
         if (rv != 0 && msg != NULL)
             nng_msg_free(msg);
         msg = NULL;
@@ -126,7 +175,6 @@ open_contexts(struct fo_nng_door *door, unsigned count)
         if ((rv = nng_aio_alloc(&c->aio, on_done, c)) != 0)
             return rv;
         door->contexts_count++;
-        nng_aio_set_timeout(c->aio, NNG_DURATION_INFINITE);
         if ((rv = nng_ctx_open(&c->ctx, door->socket)) != 0)
             return rv;
     }

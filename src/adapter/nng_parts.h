@@ -78,6 +78,8 @@ void fo_nng_rescue_sweep(struct fo_nng_retired *retired);
 
 /* nng_door.c */
 struct fo_nng_context;
+enum { FO_NNG_UNREAD_SLOTS = 1024 };
+struct fo_nng_unread { atomic_uint count; atomic_ullong moved_at_ms; };    /* answers on their way; when one last got through */
 struct fo_nng_door {
     nng_socket socket;
     struct fo_nng_listener listener;
@@ -85,7 +87,9 @@ struct fo_nng_door {
     struct fo_inbox *inbox;
     struct fo_buf busy_json, busy_msgpack;      /* answers for a full inbox, encoded once */
     atomic_uint sending;
-    atomic_ullong refused;
+    atomic_ullong sending_bytes;
+    struct fo_nng_unread unread[FO_NNG_UNREAD_SLOTS];   /* by connection (its id's low bits) */
+    atomic_ullong refused, unread_closed;
 };
 FO_MUST_CHECK enum fo_err fo_nng_door_open(struct fo_nng_door *door, const struct fo_nng_config *config, const struct fo_nng_tls *tls,
     struct fo_fault *ret_fault);
