@@ -32,6 +32,8 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
         c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
     }
     p->control_sent_at = ctx->now;
+    if (kind != FO_FRAME_ACK)
+        p->probed_at = ctx->now;
     p->wants_ack = false;
     f->frame.n = 0;
     if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
@@ -127,13 +129,14 @@ send_due(struct fo_forward *f, unsigned peer, fo_forward_acks_fn acks, void *use
 
     if (!p->link.is_up[FO_LINK_URGENT] && p->via == 0)
         return (struct fo_instant){ INT64_MAX };
+    /* An ack is no probe, since nobody answers it at once: a side that answers every probe in time still sends its own. */
     if (p->control_sent_at.ns == 0)
         fo_paths_control(f, peer, FO_FRAME_HELLO, acks, user);
+    else if (!fo_instant_is_before(f->ctx->now, fo_instant_add(p->probed_at, beat)))
+        fo_paths_control(f, peer, FO_FRAME_HEARTBEAT, acks, user);
     else if (p->wants_ack)
         fo_paths_control(f, peer, FO_FRAME_ACK, acks, user);
-    else if (!fo_instant_is_before(f->ctx->now, fo_instant_add(p->control_sent_at, beat)))
-        fo_paths_control(f, peer, FO_FRAME_HEARTBEAT, acks, user);
-    return fo_instant_add(p->control_sent_at, beat);
+    return fo_instant_add(p->probed_at, beat);
 }
 
 struct fo_instant
