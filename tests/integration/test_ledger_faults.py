@@ -18,6 +18,7 @@ ROUNDS = int(os.environ.get("FANOUT_FAULT_ROUNDS", "1"))
 PER_SECOND, BESIDE_PER_SECOND = 500, 50
 # Only against something absurd: the machine's own hiccups are not what is measured here.
 ABSURD_MS = 2000
+HURRY_UP = "DROP TRIGGER slow ON realtime_fanout_log; DROP FUNCTION slow"
 
 
 class Steady:
@@ -94,6 +95,11 @@ class Faults(ClusterTest):
     def wait_down(self, what):
         wait_until(lambda: what in ledger(self.cluster.first)["lastError"], f"the ledger says: {what}")
 
+    def slow_down(self):
+        """Fewer rows per second than are published."""
+        self.psql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END'; "
+                  "CREATE TRIGGER slow BEFORE INSERT ON realtime_fanout_log FOR EACH ROW EXECUTE FUNCTION slow()")
+
     def test_down(self):
         with Steady(self, self.cluster) as load:
             for _ in load.rounds():
@@ -107,11 +113,10 @@ class Faults(ClusterTest):
     def test_slow(self):
         with Steady(self, self.cluster) as load:
             for _ in load.rounds():
-                self.psql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END'; "
-                          "CREATE TRIGGER slow BEFORE INSERT ON realtime_fanout_log FOR EACH ROW EXECUTE FUNCTION slow()")
+                self.slow_down()
                 time.sleep(2 * FAULT_S)
                 load.healed()
-                self.psql("DROP TRIGGER slow ON realtime_fanout_log; DROP FUNCTION slow")
+                self.psql(HURRY_UP)
         load.judge()
 
     def test_frozen(self):
@@ -177,10 +182,12 @@ class Faults(ClusterTest):
     def test_broker_killed_while_the_ledger_writes(self):
         with Steady(self, self.cluster, may_fail=True) as load:
             for _ in load.rounds():
+                self.slow_down()                # a kill then falls into a transaction more often than not
                 for _ in range(3):
-                    load.main.thread.join(FAULT_S / 3)
+                    time.sleep(FAULT_S / 3)
                     self.cluster.first.kill()
                     self.cluster.first.start()
+                self.psql(HURRY_UP)
         load.judge()
 
 
