@@ -32,12 +32,9 @@ ask_first(void *user, const struct fo_wait *t)
 {
     struct fo_broker *b = user;
     const struct fo_wait_event *e = &t->event[0];
-    unsigned settled = 0;
 
-    for (unsigned p = 0; t->target != NULL && p + 1 < b->ctx.regions.count; p++)
-        settled += (e->targets >> (p + 1) & 1) && t->target[p].state != FO_DELIVERY_PENDING;
-    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, settled, e->tenant, e->id,
-        fo_state_lsn_at(&b->state, e->accepted_at), b->ctx.wall) == FO_OK;
+    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, e->tenant, e->id,
+        fo_state_lsn_at(&b->state, e->accepted_at), fo_store_hurry(&b->store), b->ctx.wall) == FO_OK;
 }
 
 static void
@@ -212,7 +209,7 @@ ask(struct fo_broker *b, uint64_t request, const struct fo_request *req)
 {
     struct fo_fault fault;
 
-    if (b->queries != NULL && fo_queries_ask(b->queries, request, req, b->ctx.wall) == FO_OK)
+    if (b->queries != NULL && fo_queries_ask(b->queries, request, req, fo_store_hurry(&b->store), b->ctx.wall) == FO_OK)
         return;
     (void)fo_fault_set(&fault, FO_ERR_BUSY, "", "fewer questions at once");
     reply_fault(b, request, req->encoding, &fault, RETRY_BUSY_MS);
@@ -301,6 +298,8 @@ take_stored(struct fo_broker *b, const struct fo_input *in)
     if (in->err != FO_OK)
         return;
     fo_waits_flush(&b->waits);
+    if (b->queries != NULL)
+        fo_queries_stored(b->queries, b->store.stored_items);
     fo_fetches_deliver(&b->fetches, &b->pool, in->lsn);
     if (b->ledger.poke != NULL)
         b->ledger.poke(b->ledger.user, in->lsn);

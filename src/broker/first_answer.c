@@ -35,32 +35,29 @@ fill_delivery(const struct fo_story *s, unsigned peer, struct fo_ack_cursor *c, 
 }
 
 static enum fo_err
-encode(const struct fo_story *s, enum fo_encoding enc, uint8_t wait, unsigned settled_min, struct fo_ack_cursor *c, struct fo_buf *out)
+encode(const struct fo_story *s, enum fo_encoding enc, uint8_t wait, struct fo_ack_cursor *c, struct fo_buf *out)
 {
     const struct fo_batch_header *h = &s->batch.header;
     struct fo_delivery d[FO_REGIONS_MAX];
     struct fo_publish_result r = { .event_id = s->id, .is_duplicate = true, .deliveries = d, .total_latency_us = -1,
         .position = { h->epoch, h->first_seq + s->index, h->lane } };
-    unsigned delivered = 0, settled = 0, needed;
+    unsigned delivered = 0, needed;
 
     for (fo_region_set t = s->batch.targets & ~1ull; t != 0; t &= t - 1) {
         struct fo_delivery *at = &d[r.delivery_count++];
 
         fill_delivery(s, (unsigned)__builtin_ctzll(t), c, at);
         delivered += at->state == FO_DELIVERY_DELIVERED;
-        settled += at->state != FO_DELIVERY_PENDING;
         if (at->latency_us > r.total_latency_us)
             r.total_latency_us = at->latency_us;
     }
-    if (settled < settled_min)
-        return FO_ERR_GAP;
     needed = wait == FO_WAIT_ALL || wait > r.delivery_count ? r.delivery_count : wait;
     r.is_success = delivered >= needed;
     return fo_publish_answer_encode(enc, false, false, fo_context_name(s->ctx, 0), &r, 1, out);
 }
 
 enum fo_err
-fo_first_answer_make(const struct fo_query_view *v, uint64_t from_lsn, enum fo_encoding enc, uint8_t wait, unsigned settled_min, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out)
+fo_first_answer_make(const struct fo_query_view *v, uint64_t from_lsn, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out)
 {
     struct fo_story *s = calloc(1, sizeof *s);
     struct fo_ack_cursor *c = calloc(1, sizeof *c);
@@ -69,7 +66,7 @@ fo_first_answer_make(const struct fo_query_view *v, uint64_t from_lsn, enum fo_e
     if (s != NULL && c != NULL) {
         err = fo_story_open(s, v->ctx, tenant, id, from_lsn);
         if (err == FO_OK)
-            err = encode(s, enc, wait, settled_min, c, out);
+            err = encode(s, enc, wait, c, out);
         fo_story_close(s);
     }
     free(c);

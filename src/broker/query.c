@@ -8,15 +8,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
 
-enum { QUESTIONS_MAX = 64, ACK_POLL_MS = 5, ACK_WAIT_MS = 200 };
+enum { QUESTIONS_MAX = 64, STORED_WAIT_MS = 300 };
 
 struct question {
-    uint64_t request, from_lsn;
+    uint64_t request, from_lsn, after_items;
     enum fo_op op;                      /* PUBLISH: the first answer of a known event */
     uint8_t wait;
-    unsigned settled;
     enum fo_encoding encoding;
     struct fo_wall since, until, now;
     uint8_t id[FO_ID_BYTES_MAX], tenant[FO_TENANT_BYTES_MAX];
@@ -41,24 +40,25 @@ struct fo_queries {
     pthread_mutex_t lock;
     struct worker worker[WORKERS];
     unsigned running;
+    uint64_t stored_items;
+    pthread_cond_t stored;
     atomic_bool is_stopping;
 };
 
-/* An ack that the loop has seen is durable, and so readable here, a few milliseconds later. */
-static enum fo_err
-make_first_answer(const struct fo_query_view *v, const struct question *u, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out)
+/* Called with the lock held. An ack that the loop has seen is on its way to the journal, and readable here once it is durable;
+ * on a full disk that may take long, and the answer is then what the journal knows. */
+static void
+wait_stored(struct fo_queries *q, uint64_t items)
 {
-    unsigned waited_ms = 0;
+    struct timespec until;
 
-    for (;;) {
-        unsigned settled_min = waited_ms < ACK_WAIT_MS ? u->settled : 0;
-        enum fo_err err = fo_first_answer_make(v, u->from_lsn, u->encoding, u->wait, settled_min, tenant, id, out);
-
-        if (err != FO_ERR_GAP)
-            return err;
-        usleep(ACK_POLL_MS * 1000);
-        waited_ms += ACK_POLL_MS;
-    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += STORED_WAIT_MS * 1000000l;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (q->stored_items < items && !q->is_stopping)
+        if (pthread_cond_clockwait(&q->stored, &q->lock, CLOCK_MONOTONIC, &until) != 0)
+            return;
 }
 
 static enum fo_err
@@ -70,7 +70,7 @@ make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
     enum fo_err err;
 
     if (u->op == FO_OP_PUBLISH)
-        return make_first_answer(&v, u, tenant, id, out);
+        return fo_first_answer_make(&v, u->from_lsn, u->encoding, u->wait, tenant, id, out);
     if (u->op == FO_OP_REPORT)
         err = fo_report_make(&v, u->since, u->until, &json);
     else if (u->op == FO_OP_AUDIT)
@@ -121,6 +121,7 @@ run(void *arg)
         u = w->queue[w->head];
         w->head = (w->head + 1) % QUESTIONS_MAX;
         w->count--;
+        wait_stored(q, u.after_items);
         pthread_mutex_unlock(&q->lock);
         answer_question(q, &u);
         pthread_mutex_lock(&q->lock);
@@ -139,6 +140,7 @@ fo_queries_start(const struct fo_context *ctx, struct fo_inbox *inbox, struct fo
     q->ctx = ctx;
     q->inbox = inbox;
     pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->stored, NULL);
     for (unsigned i = 0; i < WORKERS; i++) {
         q->worker[i].of = q;
         pthread_cond_init(&q->worker[i].more, NULL);
@@ -161,13 +163,24 @@ fo_queries_stop(struct fo_queries *q)
     q->is_stopping = true;
     for (unsigned i = 0; i < q->running; i++)
         pthread_cond_signal(&q->worker[i].more);
+    pthread_cond_broadcast(&q->stored);
     pthread_mutex_unlock(&q->lock);
     for (unsigned i = 0; i < q->running; i++)
         pthread_join(q->worker[i].thread, NULL);
     for (unsigned i = 0; i < WORKERS; i++)
         pthread_cond_destroy(&q->worker[i].more);
+    pthread_cond_destroy(&q->stored);
     pthread_mutex_destroy(&q->lock);
     free(q);
+}
+
+void
+fo_queries_stored(struct fo_queries *q, uint64_t items)
+{
+    pthread_mutex_lock(&q->lock);
+    q->stored_items = items;
+    pthread_cond_broadcast(&q->stored);
+    pthread_mutex_unlock(&q->lock);
 }
 
 static void
@@ -196,9 +209,9 @@ queue(struct fo_queries *q, const struct question *u)
 }
 
 enum fo_err
-fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now)
+fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, uint64_t after_items, struct fo_wall now)
 {
-    struct question u = { .request = request, .op = req->op, .encoding = req->encoding, .since = req->since, .until = req->until, .now = now };
+    struct question u = { .request = request, .op = req->op, .encoding = req->encoding, .since = req->since, .until = req->until, .after_items = after_items, .now = now };
 
     if (req->op == FO_OP_AUDIT)
         u.audit = req->audit;
@@ -208,9 +221,10 @@ fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *
 }
 
 enum fo_err
-fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, unsigned settled, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, struct fo_wall now)
+fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, uint64_t after_items, struct fo_wall now)
 {
-    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .settled = settled, .encoding = enc, .now = now };
+    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .encoding = enc,
+        .after_items = after_items, .now = now };
 
     copy_names(&u, tenant, id);
     return queue(q, &u);

@@ -22,15 +22,18 @@ struct fo_query_view {
 FO_MUST_CHECK enum fo_err fo_queries_start(const struct fo_context *ctx, struct fo_inbox *inbox, struct fo_queries **ret_q);
 /* Ends the threads; questions not yet begun go unanswered. */
 void fo_queries_stop(struct fo_queries *q);
-/* Copies what it needs of the request. FO_ERR_BUSY: too many wait. */
-FO_MUST_CHECK enum fo_err fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, struct fo_wall now);
+/* Loop thread: so many items of the store's queue are durable. */
+void fo_queries_stored(struct fo_queries *q, uint64_t items);
+/* Copies what it needs of the request. It is answered once so many items are durable, so that the answer knows all that the
+ * loop knew; or without them when that takes long. FO_ERR_BUSY: too many wait. */
+FO_MUST_CHECK enum fo_err fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *req, uint64_t after_items, struct fo_wall now);
 
 /* Answers a publish whose id was accepted before, with what the first answer said. from_lsn: the event does not stand before it.
- * settled: in how many regions the loop knows it to be settled; the answer waits a moment for the journal to know that too. FO_ERR_BUSY. */
-FO_MUST_CHECK enum fo_err fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, unsigned settled, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, struct fo_wall now);
+ * Otherwise as fo_queries_ask. */
+FO_MUST_CHECK enum fo_err fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, uint64_t after_items, struct fo_wall now);
 
-/* The answer that a publish of this known event gets. FO_ERR_NOT_FOUND: no longer retained. FO_ERR_GAP: settled in fewer than settled_min regions yet. */
-FO_MUST_CHECK enum fo_err fo_first_answer_make(const struct fo_query_view *v, uint64_t from_lsn, enum fo_encoding enc, uint8_t wait, unsigned settled_min, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out);
+/* The answer that a publish of this known event gets. FO_ERR_NOT_FOUND: no longer retained. */
+FO_MUST_CHECK enum fo_err fo_first_answer_make(const struct fo_query_view *v, uint64_t from_lsn, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, struct fo_buf *out);
 /* Per type and target region: how many, how they ended, how long they took; of events accepted here in [since, until). */
 FO_MUST_CHECK enum fo_err fo_report_make(const struct fo_query_view *v, struct fo_wall since, struct fo_wall until, struct json_t **ret_json);
 /* One event's story, from this region's journal. FO_ERR_NOT_FOUND is not an error: {"found": false}. */

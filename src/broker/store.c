@@ -292,6 +292,13 @@ note_settled(struct fo_store *s, const struct fo_store_item *it)
             s->settled_seq[it->peer][a.span[i].lane] = a.span[i].to_seq;
 }
 
+uint64_t
+fo_store_hurry(struct fo_store *s)
+{
+    s->oldest_lazy_at = fo_instant_add(s->ctx->now, fo_duration_ms(-LAZY_MS));
+    return s->queued_items;
+}
+
 void
 fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_store_durable_fn durable, void *user)
 {

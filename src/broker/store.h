@@ -50,6 +50,8 @@ FO_MUST_CHECK enum fo_err fo_store_add_ack(struct fo_store *s, unsigned peer, co
 void fo_store_commit(struct fo_store *s);
 /* The journal's stored input. */
 void fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_store_durable_fn durable, void *user);
+/* What is queued waits for no company: somebody wants to read it. Returns how many items must be stored until it can be. */
+uint64_t fo_store_hurry(struct fo_store *s);
 /* When commit should be called although nothing arrives (ns INT64_MAX: no need). */
 struct fo_instant fo_store_next_due(const struct fo_store *s);
 static inline bool fo_store_is_empty(const struct fo_store *s) { return s->first == NULL; }

@@ -59,6 +59,15 @@ class Publish(ClusterTest):
         self.assertEqual({d["region"] for d in everywhere["deliveries"] if d["success"]}, OTHERS)
         self.assertTrue(all(d["state"] == "delivered" for d in everywhere["deliveries"]))
 
+    def test_what_a_publisher_was_told_is_what_an_operator_reads_at_once(self):
+        for i in range(20):
+            self.assertTrue(self.cluster.first.publish(id=f"told-{i}", tenant="told", wait="all")["success"])
+            story = self.cluster.first.ask({"op": "explain", "id": f"told-{i}", "tenant": "told"})
+            self.assertEqual([d["state"] for d in story["deliveries"]], ["delivered", "delivered"])
+        self.assertTrue(self.cluster.first.publish("order_created", {"order_id": 9, "store_id": 7}, wait="all")["success"])
+        rows = [r for r in self.cluster.first.ask({"op": "report"})["rows"] if r["type"] == "order_created"]
+        self.assertEqual([(r["total"], r["delivered"]) for r in rows], [(1, 1), (1, 1)])
+
     def test_lanes_by_type_and_by_choice(self):
         lane = {"custom": "normal", "order_status": "high", "kitchen_ticket": "low"}
         for type, expected in lane.items():
