@@ -63,11 +63,10 @@ class Steady:
         if kind is None and not self.may_fail:
             self.test.assertEqual((dict(self.main.failures), dict(self.beside.failures)), ({}, {}))
 
-    def judge(self, postgres=None):
+    def judge(self):
         for pacer in (self.main, self.beside):
-            judge(self.test, postgres or self.cluster.postgres, pacer)
-        configs = [word for broker in self.cluster for word in ("--config", broker.config_path)]
-        self.cluster.cli("audit", *configs, "--ledger", (postgres or self.cluster.postgres).conninfo)
+            judge(self.test, self.cluster.postgres, pacer)
+        self.cluster.judge()
 
 
 def ledger(broker):
@@ -207,10 +206,11 @@ class Failover(unittest.TestCase):
                 with Steady(self, cluster, rounds=1, cannot=["us-west-2"]) as load:
                     for _ in load.rounds():
                         self.fail_over(cluster, primary, standby, load)
-                load.judge(standby)
+                load.judge()
             finally:
                 thaw(primary)
-                standby.stop()
+                primary.stop()
+                cluster.postgres = standby
 
     def fail_over(self, cluster, primary, standby, load):
         count = "SELECT count(*) FROM realtime_fanout_log"
@@ -223,6 +223,7 @@ class Failover(unittest.TestCase):
         self.assertGreater(behind, 0)
         freeze(primary)
         standby.promote()
+        cluster.postgres = standby
         wait_until(lambda: all(ledger(b)["connected"] for b in cluster), "every ledger has found the new primary")
         time.sleep(FAULT_S)
         load.healed()
