@@ -178,6 +178,7 @@ watch(struct sim *s, const struct task *t)
     } else if (readers_are_done(s)) {
         s->is_over = true;
         truth_check_end(s);
+        judge_check_end(s);
         return;
     }
     if (s->now_ns - (int64_t)t->a > REST_MS * ms)

@@ -93,6 +93,9 @@ void lossy_fault(struct sim *s);
 void lossy_durable(struct sim *s, unsigned node, const struct disk_record *r);
 void lossy_check_end(struct sim *s);
 
+/* judge.c: what the brokers' own audits say, at rest */
+void judge_check_end(struct sim *s);
+
 /* trace.c: what happens goes into the hash, and is printed if asked for */
 extern bool trace_expects_failure;       /* an assertion that fails is then what was asked for */
 void trace_note(struct sim *s, int node, const char *what, uint64_t a, uint64_t b, const char *text);
