@@ -98,11 +98,10 @@ event(struct client *c, const char *p)
     }
     number = number_of(p + number_at);
     due_ns = number_of(p + time_at);
-    if (p[flag_at] == '1') {
+    if (p[flag_at] == '1') {        /* out of order, and meant to be */
         t->high_at_ns = c->now_ns;
         t->high_behind = c->got;
-    }
-    if (number == c->next)
+    } else if (number == c->next)
         c->next++;
     else if (number > c->next) {
         c->gaps += number - c->next;
