@@ -50,6 +50,7 @@ bool fo_audit_walk_event(struct fo_audit_walk *w, uint32_t i, struct fo_audit_ev
 struct fo_audit_fate fo_audit_walk_fate(struct fo_audit_walk *w, const struct fo_audit_event *e, unsigned target);
 /* fate: by region, filled for the batch's targets. before_lsn: acks from there on do not count. Returns whether one such was met.
  * See fo_audit_digest_row for the text. */
-bool fo_audit_outcome(const struct fo_audit_walk *w, const struct fo_audit_fate fate[FO_REGIONS_MAX], uint64_t before_lsn, char ret_text[FO_OUTCOME_SIZE]);
+bool fo_audit_outcome(const struct fo_audit_walk *w, const struct fo_audit_fate fate[FO_REGIONS_MAX], uint64_t before_lsn,
+    char ret_text[FO_OUTCOME_SIZE]);
 /* Index of the query's region, -1: unknown; 0 for an empty name. */
 int fo_audit_region(const struct fo_context *ctx, const char *name);

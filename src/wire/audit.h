@@ -81,11 +81,13 @@ void fo_audit_digest_row(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, struc
 void fo_audit_leaf(struct fo_slice record, uint8_t ret_leaf[FO_HASH_BYTES]);
 
 /* Appends the statement to out and sets ret_signature. s->key_id is set; s->region must be the key's (FO_ERR_WRONG_KEY). FO_ERR_NO_MEMORY. */
-FO_MUST_CHECK enum fo_err fo_audit_seal(struct fo_audit_statement *s, const struct fo_key_pair *key, struct fo_buf *out, uint8_t ret_signature[FO_SIGNATURE_BYTES]);
+FO_MUST_CHECK enum fo_err fo_audit_seal(struct fo_audit_statement *s, const struct fo_key_pair *key, struct fo_buf *out,
+    uint8_t ret_signature[FO_SIGNATURE_BYTES]);
 /* Reads a statement; believes nothing. FO_ERR_PROTO, FO_ERR_VERSION. */
 FO_MUST_CHECK enum fo_err fo_audit_decode(struct fo_slice bytes, struct fo_audit_statement *ret_s);
 /* After decode. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE. */
-FO_MUST_CHECK enum fo_err fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct fo_audit_statement *s, const struct fo_key_ring *keys);
+FO_MUST_CHECK enum fo_err fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct fo_audit_statement *s,
+    const struct fo_key_ring *keys);
 /* The same for people and programs. New reference; null without memory. */
 struct json_t *fo_audit_to_json(const struct fo_audit_statement *s);
 

@@ -151,7 +151,8 @@ audit_find(struct audit *a, const char *name)
 }
 
 void
-audit_name(struct audit *a, const char *kind, const char *source, const char *where, enum fo_lane lane, struct fo_mark at, const json_t *event, const char *text)
+audit_name(struct audit *a, const char *kind, const char *source, const char *where, enum fo_lane lane, struct fo_mark at,
+    const json_t *event, const char *text)
 {
     char position[FO_POSITION_SIZE];
 
@@ -234,9 +235,9 @@ result_of(const struct audit *a)
             compared += (uint64_t)cmd_number(flow, "accepted", 0);
         else
             is_complete = false;
-    return json_pack("{s:s, s:s, s:I, s:b, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift", (json_int_t)a->drift,
-        "proven", !a->has_failed, "pending", (json_int_t)a->pending, "complete", is_complete, "compared", (json_int_t)compared, "regions", a->regions, "flows", a->flows,
-        "ledger", a->rows, "events", a->events, "notes", a->notes);
+    return json_pack("{s:s, s:s, s:I, s:b, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift",
+        (json_int_t)a->drift, "proven", !a->has_failed, "pending", (json_int_t)a->pending, "complete", is_complete,
+        "compared", (json_int_t)compared, "regions", a->regions, "flows", a->flows, "ledger", a->rows, "events", a->events, "notes", a->notes);
 }
 
 static int

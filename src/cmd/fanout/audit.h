@@ -74,6 +74,7 @@ void audit_add_mark(json_t *request, const char *name, enum fo_lane lane, struct
 json_t *audit_list_request(const struct audit *a, enum fo_lane lane);
 
 /* An event that is not as it should be: counted as drift, and named while there is room. */
-void audit_name(struct audit *a, const char *kind, const char *source, const char *where, enum fo_lane lane, struct fo_mark at, const json_t *event, const char *text);
+void audit_name(struct audit *a, const char *kind, const char *source, const char *where, enum fo_lane lane, struct fo_mark at,
+    const json_t *event, const char *text);
 
 void audit_print(const json_t *result);

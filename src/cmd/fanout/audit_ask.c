@@ -67,14 +67,16 @@ disbelieve(struct audit *a, struct audit_region *of, const char *why)
 }
 
 static bool
-is_believable(struct audit *a, struct audit_region *of, const struct audit_asked *asked, struct fo_slice bytes, struct fo_slice signature, struct fo_audit_statement *s)
+is_believable(struct audit *a, struct audit_region *of, const struct audit_asked *asked, struct fo_slice bytes, struct fo_slice signature,
+    struct fo_audit_statement *s)
 {
     enum fo_err err = bytes.p == NULL || signature.p == NULL ? FO_ERR_PROTO : fo_audit_decode(bytes, s);
     char key_id[17];
 
     if (err != FO_OK)
         return disbelieve(a, of, "it cannot be read");
-    if (strcmp(s->region, of->name) != 0 || strcmp(s->source, asked->source != NULL ? asked->source : "") != 0 || s->from.us != a->from.us || s->to.us != a->to.us)
+    if (strcmp(s->region, of->name) != 0 || strcmp(s->source, asked->source != NULL ? asked->source : "") != 0
+        || s->from.us != a->from.us || s->to.us != a->to.us)
         return disbelieve(a, of, "it is not about what was asked");
     snprintf(key_id, sizeof(key_id), "%016" PRIx64, s->key_id);
     json_object_set_new(of->json, "keyId", json_string(key_id));

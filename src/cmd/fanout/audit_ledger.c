@@ -14,11 +14,11 @@
 
 enum { ROWS_PER_FETCH = 5000, SQL_BYTES = 4096 };
 
-#define OUTCOME "(CASE WHEN delivery_status->>'success' = 'true' THEN '1|' ELSE '0|' END) || coalesce((SELECT string_agg((d->>'region') || '=' || " \
-    "(d->>'state'), ',' ORDER BY d->>'region' COLLATE \"C\") FROM jsonb_array_elements(CASE WHEN jsonb_typeof(delivery_status->'deliveries') = 'array' " \
-    "THEN delivery_status->'deliveries' ELSE '[]' END) d), '')"
-#define ROWS_OF(table, is_repeat) "SELECT epoch, sequence, " is_repeat " AS is_repeat, tenant, event_id, " OUTCOME " AS outcome, is_settled FROM " table \
-    " WHERE source_region = '%s' AND lane = %d AND epoch IS NOT NULL AND fanout_at >= '%s' AND fanout_at < '%s'"
+#define OUTCOME "(CASE WHEN delivery_status->>'success' = 'true' THEN '1|' ELSE '0|' END) || coalesce((SELECT " \
+    "string_agg((d->>'region') || '=' || (d->>'state'), ',' ORDER BY d->>'region' COLLATE \"C\") FROM jsonb_array_elements(" \
+    "CASE WHEN jsonb_typeof(delivery_status->'deliveries') = 'array' THEN delivery_status->'deliveries' ELSE '[]' END) d), '')"
+#define ROWS_OF(table, is_repeat) "SELECT epoch, sequence, " is_repeat " AS is_repeat, tenant, event_id, " OUTCOME " AS outcome, " \
+    "is_settled FROM " table " WHERE source_region = '%s' AND lane = %d AND epoch IS NOT NULL AND fanout_at >= '%s' AND fanout_at < '%s'"
 
 struct rows {                       /* the ledger's rows of one source and lane */
     struct audit *a;
@@ -84,7 +84,8 @@ rows_open(struct rows *r, struct audit *a, const char *region, enum fo_lane lane
 
     *r = (struct rows){ .a = a };
     snprintf(sql, sizeof(sql), "DECLARE audit_rows NO SCROLL CURSOR FOR " ROWS_OF("realtime_fanout_log", "false") " UNION ALL "
-        ROWS_OF("realtime_fanout_repeats", "true") " ORDER BY epoch, sequence, is_repeat", region, (int)lane, a->from_text, a->to_text, region, (int)lane, a->from_text, a->to_text);
+        ROWS_OF("realtime_fanout_repeats", "true") " ORDER BY epoch, sequence, is_repeat", region, (int)lane, a->from_text, a->to_text,
+        region, (int)lane, a->from_text, a->to_text);
     if (ledger_exec(a->ledger, sql) == CMD_OK)
         return true;
     audit_note(a, "the ledger's rows cannot be read: %s", ledger_last_error(a->ledger));
@@ -162,41 +163,42 @@ agrees(struct audit *a, const struct audit_region *r, enum fo_lane lane, struct 
     return rows.has_failed || (!sum->has_twice && is_coherent_all && sum->rows == l->ledger_rows && memcmp(digest, l->ledger_digest, FO_HASH_BYTES) == 0);
 }
 
-/* One target's "REGION=STATE" at the front of each text. */
-static size_t
-item_length(const char *outcome)
+/* Takes the "REGION=STATE" at the front. */
+static struct fo_slice
+take_item(const char **text)
 {
-    return strcspn(outcome, ",");
+    size_t n = strcspn(*text, ",");
+    struct fo_slice item = fo_slice_of(*text, n);
+
+    *text += n + ((*text)[n] == ',');
+    return item;
 }
 
 static bool
-is_same_item(const char *a, const char *b)
+has_state(struct fo_slice item, const char *state)
 {
-    size_t n = item_length(a);
+    size_t n = strlen(state);
 
-    return n == item_length(b) && memcmp(a, b, n) == 0;
+    return item.n > n && item.p[item.n - n - 1] == '=' && memcmp(item.p + item.n - n, state, n) == 0;
 }
 
 /* The row says of each target what the source's acks said by the ledger's LSN, or what they say now, as the writer may have read ahead. */
 static bool
 outcome_fits(const char *row, const char *before, const char *now)
 {
-    bool has_pending = false, has_failure = false;
-    const char *r = row, *b = before, *n = now;
+    const char *r = row + 2, *b = before + 2, *n = now + 2;
+    bool is_success = true;
 
     if (strlen(row) < 2 || strlen(before) < 2 || strlen(now) < 2)
         return false;
-    for (r += 2, b += 2, n += 2;; r += item_length(r) + 1, b += item_length(b) + 1, n += item_length(n) + 1) {
-        const char *state = memchr(n, '=', item_length(n));
+    while (*r != '\0' || *n != '\0') {
+        struct fo_slice item = take_item(&r), item_before = take_item(&b), item_now = take_item(&n);
 
-        if (!is_same_item(r, b) && !is_same_item(r, n) && (state == NULL || strncmp(state, "=unproven", 9) != 0))
+        if (!fo_slice_is_equal(item, item_before) && !fo_slice_is_equal(item, item_now) && !has_state(item_now, "unproven"))
             return false;
-        has_pending |= strncmp(r + item_length(r) - (item_length(r) < 8 ? item_length(r) : 8), "=pending", 8) == 0;
-        has_failure |= item_length(r) > 0 && strncmp(r + item_length(r) - (item_length(r) < 10 ? item_length(r) : 10), "=delivered", 10) != 0;
-        if (r[item_length(r)] == '\0' || b[item_length(b)] == '\0' || n[item_length(n)] == '\0')
-            break;
+        is_success &= has_state(item, "delivered");
     }
-    return r[item_length(r)] == b[item_length(b)] && r[item_length(r)] == n[item_length(n)] && (row[0] == '1') == (!has_pending && !has_failure);
+    return (row[0] == '1') == is_success;
 }
 
 static void
@@ -216,16 +218,23 @@ compare_row(struct audit *a, const struct audit_region *r, enum fo_lane lane, st
     audit_name(a, "differs", r->name, "ledger", lane, at, event, text);
 }
 
-/* Positions set aside because PostgreSQL would not take the row; sorted as the list is. */
+/* Positions set aside because PostgreSQL would not take the row. */
 static json_t *
 quarantined_of(struct audit *a, const char *region, enum fo_lane lane)
 {
     char sql[SQL_BYTES];
     json_t *rows = NULL;
 
-    snprintf(sql, sizeof(sql), "SELECT epoch, sequence, reason FROM realtime_fanout_quarantine WHERE source_region = '%s' AND lane = %d ORDER BY epoch, sequence",
+    snprintf(sql, sizeof(sql), "SELECT epoch, sequence FROM realtime_fanout_quarantine WHERE source_region = '%s' AND lane = %d",
         region, (int)lane);
     return query(a, sql, &rows) ? rows : json_array();
+}
+
+static struct fo_mark
+mark_of(const json_t *row)
+{
+    return (struct fo_mark){ (uint64_t)json_integer_value(json_object_get(row, "epoch")),
+        (uint64_t)json_integer_value(json_object_get(row, "sequence")) };
 }
 
 static bool
@@ -235,13 +244,14 @@ is_quarantined(const json_t *quarantined, struct fo_mark at)
     size_t i;
 
     json_array_foreach(quarantined, i, row)
-        if ((uint64_t)json_integer_value(json_object_get(row, "epoch")) == at.epoch && (uint64_t)json_integer_value(json_object_get(row, "sequence")) == at.seq)
+        if (mark_of(row).epoch == at.epoch && mark_of(row).seq == at.seq)
             return true;
     return false;
 }
 
 static void
-merge(struct audit *a, const struct audit_region *r, enum fo_lane lane, struct audit_feed *feed, struct rows *rows, const json_t *quarantined, struct sum *sum)
+merge(struct audit *a, const struct audit_region *r, enum fo_lane lane, struct audit_feed *feed, struct rows *rows, const json_t *quarantined,
+    struct sum *sum)
 {
     const struct fo_audit_lane *l = &r->own->lane[lane];
     struct fo_mark at, row_at, last = { 0, 0 };
