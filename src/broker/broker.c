@@ -132,6 +132,8 @@ fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, str
     if (err == FO_OK && setup->inbox != NULL && fo_queries_start(&b->ctx, setup->inbox, &b->queries) != FO_OK)
         err = fo_fault_set(ret_fault, FO_ERR_NO_MEMORY, "", "a thread for questions");
     if (err != FO_OK) {
+        if (b->forward.ctx != NULL)
+            fo_forward_fini(&b->forward);
         free(b->dedupe_memory);
         free(b);
         return err;
@@ -175,9 +177,11 @@ fo_broker_regions(const struct fo_broker *b)
 }
 
 static void
-reply(struct fo_broker *b, uint64_t request, struct fo_buf *out)
+reply(struct fo_broker *b, uint64_t request, enum fo_encoding enc, enum fo_err err, struct fo_buf *out)
 {
-    b->ctx.transport->ops->door_reply(b->ctx.transport, request, fo_buf_slice(out));
+    if (err != FO_OK)
+        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
+    b->ctx.transport->ops->door_reply(b->ctx.transport, request, err == FO_OK ? fo_buf_slice(out) : fo_fallback_answer(enc));
     fo_buf_fini(out);
 }
 
@@ -187,21 +191,19 @@ reply_fault(struct fo_broker *b, uint64_t request, enum fo_encoding enc, const s
     struct fo_buf out;
 
     fo_buf_init(&out);
-    if (fo_error_answer_encode(enc, fault, retry_ms, &out) != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed");
-    reply(b, request, &out);
+    reply(b, request, enc, fo_error_answer_encode(enc, fault, retry_ms, &out), &out);
 }
 
 static void
 reply_json(struct fo_broker *b, uint64_t request, enum fo_encoding enc, json_t *json)
 {
     struct fo_buf out;
+    enum fo_err err;
 
     fo_buf_init(&out);
-    if (json == NULL || fo_json_answer_encode(enc, json, &out) != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed");
+    err = json == NULL ? FO_ERR_NO_MEMORY : fo_json_answer_encode(enc, json, &out);
     json_decref(json);
-    reply(b, request, &out);
+    reply(b, request, enc, err, &out);
 }
 
 static void
@@ -309,7 +311,7 @@ static void
 take_answer(struct fo_broker *b, struct fo_input *in)
 {
     b->ctx.transport->ops->door_reply(b->ctx.transport, in->request, in->msg.body);
-    free((void *)(uintptr_t)in->msg.body.p);
+    free(in->msg.handle);
 }
 
 static void

@@ -71,14 +71,25 @@ answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const
 {
     struct fo_journal_stats stats;
     char earliest[FO_CURSOR_SIZE];
+    enum fo_err err;
 
     f->ctx->journal->ops->stats(f->ctx->journal, &stats);
     cursor_format(f, stats.first_lsn, 0, earliest);
     f->answer.n = 0;
-    if ((fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(earliest), &f->answer)
-            : fo_error_answer_encode(enc, fault, retry_ms, &f->answer)) != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed");
-    f->ctx->transport->ops->door_reply(f->ctx->transport, request, fo_buf_slice(&f->answer));
+    err = fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(earliest), &f->answer)
+        : fo_error_answer_encode(enc, fault, retry_ms, &f->answer);
+    if (err != FO_OK)
+        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
+    f->ctx->transport->ops->door_reply(f->ctx->transport, request, err == FO_OK ? fo_buf_slice(&f->answer) : fo_fallback_answer(enc));
+}
+
+/* The reader goes on with the cursor that it has. */
+static void
+answer_without_memory(struct fo_fetches *f, struct fo_parked *p)
+{
+    fo_log(FO_LOG_ERROR, "answer_failed", FO_E(FO_ERR_NO_MEMORY));
+    f->ctx->transport->ops->door_reply(f->ctx->transport, p->request, fo_fallback_answer(p->req.encoding));
+    parked_destroy(f, p);
 }
 
 static enum fo_err
@@ -178,8 +189,10 @@ finish_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
     char cursor[FO_CURSOR_SIZE];
 
     cursor_format(f, p->lsn, p->index, cursor);
-    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed");
+    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) != FO_OK) {
+        answer_without_memory(f, p);
+        return;
+    }
     f->ctx->counters.fetched_events += fill->events;
     f->ctx->transport->ops->door_reply(f->ctx->transport, p->request, fo_buf_slice(&f->answer));
     parked_destroy(f, p);
@@ -287,8 +300,12 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     }
     if (err != FO_OK) {
         answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0);
-        if (p != NULL)
+        if (p != NULL) {
             parked_destroy(f, p);
+            return;
+        }
+        f->ctx->transport->ops->msg_free(f->ctx->transport, take_msg);
+        fo_buf_fini(take_scratch);
         return;
     }
     scan = scan_journal(f, p, &fill);
@@ -340,9 +357,12 @@ serve(struct fo_fetches *f, struct fo_parked *p)
         p->lsn = f->stored_lsn;
         p->index = 0;
     }
-    if (fill.events == 0)
+    if (fill.events == 0 && has_room)
         return false;
-    finish_answer(f, p, &fill);
+    if (fill.events == 0)
+        answer_without_memory(f, p);        /* parked on, it would miss what could not be added */
+    else
+        finish_answer(f, p, &fill);
     return true;
 }
 
@@ -391,7 +411,7 @@ fo_fetches_check_deadlines(struct fo_fetches *f, bool all)
         if (begin_answer(f, p, &fill))
             finish_answer(f, p, &fill);
         else
-            parked_destroy(f, p);
+            answer_without_memory(f, p);
     }
     return next;
 }

@@ -243,6 +243,7 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
         if (err == FO_OK)
             continue;
         in->ctx->counters.refused_events++;
+        w->event[i].is_refused = true;
         w->event[i].fault = malloc(sizeof fault);
         if (w->event[i].fault != NULL)
             *w->event[i].fault = fault;
@@ -289,8 +290,8 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
     }
     if (err != FO_OK) {
         in->answer.n = 0;
-        if (fo_error_answer_encode(req->encoding, &fault, retry_ms, &in->answer) == FO_OK)
-            in->ctx->transport->ops->door_reply(in->ctx->transport, request, fo_buf_slice(&in->answer));
+        err = fo_error_answer_encode(req->encoding, &fault, retry_ms, &in->answer);
+        in->ctx->transport->ops->door_reply(in->ctx->transport, request, err == FO_OK ? fo_buf_slice(&in->answer) : fo_fallback_answer(req->encoding));
         in->ctx->transport->ops->msg_free(in->ctx->transport, take_msg);
         fo_buf_fini(take_scratch);
         return;

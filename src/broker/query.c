@@ -2,6 +2,7 @@
 #include "broker/audit.h"
 #include "broker/query.h"
 
+#include "base/assert.h"
 #include "ports/log.h"
 
 #include <jansson.h>
@@ -98,11 +99,11 @@ answer_question(struct fo_queries *q, const struct question *u)
         (void)fo_fault_set(&fault, err, "", "an answer from the journal");
         err = fo_error_answer_encode(u->encoding, &fault, 0, &out);
     }
-    in.msg.body = fo_buf_slice(&out);
-    if (err != FO_OK || fo_inbox_post(q->inbox, &in, false) != FO_OK) {
+    if (err != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-        fo_buf_fini(&out);
-    }
+    in.msg = (struct fo_msg){ out.p, err == FO_OK ? fo_buf_slice(&out) : fo_fallback_answer(u->encoding) };
+    err = fo_inbox_post(q->inbox, &in, false);
+    fo_assert(err == FO_OK);            /* answers wait for room */
 }
 
 static void *

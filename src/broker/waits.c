@@ -106,7 +106,7 @@ is_event_fulfilled(const struct fo_context *ctx, const struct fo_wait *t, uint32
     unsigned delivered, open, peers;
 
     *ret_is_settled = true;
-    if (t->event[i].fault != NULL)
+    if (t->event[i].is_refused)
         return false;
     if (t->wait == FO_WAIT_ACCEPTED || t->target == NULL)
         return true;
@@ -159,8 +159,11 @@ fill_result(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, s
     bool is_settled;
 
     r->event_id = e->id;
-    if (e->fault != NULL) {
+    if (e->is_refused && e->fault == NULL)
+        (void)fo_fault_set(&r->fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+    else if (e->is_refused)
         r->fault = *e->fault;
+    if (e->is_refused) {
         return;
     }
     r->fault.err = FO_OK;
@@ -188,7 +191,7 @@ answer(struct fo_waits *w, struct fo_wait *t)
     }
     if (err != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, fo_buf_slice(&w->answer));
+    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
     free(results);
     free(deliveries);
 }
@@ -197,7 +200,7 @@ answer(struct fo_waits *w, struct fo_wait *t)
 static bool
 is_answered_before(const struct fo_wait *t)
 {
-    return t->event_count == 1 && !t->is_many && t->event[0].fault == NULL && t->event[0].is_duplicate && t->event[0].source == 0;
+    return t->event_count == 1 && !t->is_many && !t->event[0].is_refused && t->event[0].is_duplicate && t->event[0].source == 0;
 }
 
 static void
@@ -274,7 +277,7 @@ settle_wait(struct fo_waits *w, struct fo_wait *t, unsigned peer, enum fo_lane l
         const struct fo_wait_event *e = &t->event[i];
         struct fo_wait_target *g = &t->target[i * peers_of(w->ctx) + peer - 1];
 
-        if (e->fault != NULL || e->source != 0 || e->position.lane != lane || !(e->targets >> peer & 1) || g->state != FO_DELIVERY_PENDING)
+        if (e->is_refused || e->source != 0 || e->position.lane != lane || !(e->targets >> peer & 1) || g->state != FO_DELIVERY_PENDING)
             continue;
         if (e->position.seq < span->from_seq || e->position.seq > span->to_seq)
             continue;
@@ -308,11 +311,12 @@ static void
 refuse_late(struct fo_waits *w, struct fo_wait *t)
 {
     struct fo_fault fault;
+    enum fo_err err;
 
     (void)fo_fault_set(&fault, FO_ERR_TIMEOUT, "", "not durable in time and not refused: publish again with the same id to learn its fate");
     w->answer.n = 0;
-    if (fo_error_answer_encode(t->encoding, &fault, 1000, &w->answer) == FO_OK)
-        w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, fo_buf_slice(&w->answer));
+    err = fo_error_answer_encode(t->encoding, &fault, 1000, &w->answer);
+    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
     fo_wait_destroy(w->ctx, &t);
     w->count--;
 }

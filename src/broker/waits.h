@@ -13,7 +13,8 @@
 
 struct fo_wait_target { uint8_t region; uint8_t state; uint32_t attempts; int64_t latency_us; };
 struct fo_wait_event {
-    struct fo_fault *fault;             /* null: accepted; owned */
+    bool is_refused;
+    struct fo_fault *fault;             /* why it was refused; null: there was no memory to say it. Owned */
     struct fo_slice id;
     struct fo_position position;
     unsigned source;                    /* region index of the position; another region's for a duplicate of its event */

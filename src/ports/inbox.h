@@ -12,7 +12,7 @@ enum fo_input_kind {
     FO_INPUT_LINK_DOWN,         /* peer, cls */
     FO_INPUT_STORED,            /* err, lsn: see fo_journal_stored_fn */
     FO_INPUT_LEDGER,            /* lsn: everything of ours below it is in the ledger; trimming may pass it */
-    FO_INPUT_ANSWER,            /* request, msg: a worker's finished answer, to be sent by the loop */
+    FO_INPUT_ANSWER,            /* request, msg: a worker's finished answer, to be sent by the loop, which then frees the handle */
     FO_INPUT_STOP,              /* drain and leave */
 };
 struct fo_input { enum fo_input_kind kind; enum fo_err err; unsigned peer; enum fo_link_class cls; uint64_t request, lsn; struct fo_msg msg; };

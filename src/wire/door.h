@@ -83,6 +83,8 @@ FO_MUST_CHECK enum fo_err fo_publish_answer_encode(enum fo_encoding enc, bool is
     const struct fo_publish_result *results, unsigned count, struct fo_buf *out);
 /* {"success": false, "error": {"code", "path", "message", "retryAfterMs"}}; retry_after_ms 0: none given. */
 FO_MUST_CHECK enum fo_err fo_error_answer_encode(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms, struct fo_buf *out);
+/* For when there is no memory to make an answer: an error `timeout`, for it is not said what became of the request. Static. */
+struct fo_slice fo_fallback_answer(enum fo_encoding enc);
 /* The same with "cursor" beside "error": for FO_ERR_CURSOR_GONE, the earliest one. */
 FO_MUST_CHECK enum fo_err fo_error_answer_encode_cursor(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms,
     struct fo_slice cursor, struct fo_buf *out);

@@ -244,6 +244,20 @@ fo_error_answer_encode(enum fo_encoding enc, const struct fo_fault *fault, uint3
     return fo_error_answer_encode_cursor(enc, fault, retry_after_ms, (struct fo_slice){ NULL, 0 }, out);
 }
 
+struct fo_slice
+fo_fallback_answer(enum fo_encoding enc)
+{
+#define TEXT "not done in time: no memory for an answer; ask again, a publish with the same id"
+    static const char json[] = "{\"success\":false,\"error\":{\"code\":\"timeout\",\"message\":\"" TEXT "\",\"retryAfterMs\":1000}}";
+    static const char head[] = "\x82\xa7success\xc2\xa5" "error\x83\xa4" "code\xa7timeout\xa7message\xd9", tail[] = "\xacretryAfterMs\xcd\x03\xe8";
+    static char msgpack[sizeof head + sizeof TEXT + sizeof tail];
+
+    if (enc == FO_ENC_JSON)
+        return fo_slice_of(json, sizeof json - 1);
+    return fo_slice_of(msgpack, (size_t)snprintf(msgpack, sizeof msgpack, "%s%c%s%s", head, (int)sizeof TEXT - 1, TEXT, tail));
+#undef TEXT
+}
+
 enum fo_err
 fo_error_answer_encode_cursor(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms, struct fo_slice cursor,
     struct fo_buf *out)

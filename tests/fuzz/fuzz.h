@@ -33,6 +33,8 @@ extern struct fo_key_ring world_keys;
 extern struct fo_key_pair world_pair[WORLD_REGIONS];
 /* Made at the first call. */
 void world_init(void);
+/* Set by who takes memory away: then even the lines that must never be logged may be. */
+extern bool world_is_short_of_memory;
 
 /* A file that holds the input, as a path that can be opened; the next call overwrites it. */
 const char *world_file(struct fo_slice input);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Keys, event types and region names that are the same in every run; a log that says nothing, but knows the lines that must never be
- * written; the entry that libFuzzer and replay.c call. */
+ * written. */
 #include "fuzz.h"
 
 #include <jansson.h>
@@ -17,6 +17,7 @@ const struct fo_schema_set *world_schemas;
 struct fo_event_rules world_rules;
 struct fo_key_ring world_keys;
 struct fo_key_pair world_pair[WORLD_REGIONS];
+bool world_is_short_of_memory;
 
 static void
 read_keys(void)
@@ -85,26 +86,10 @@ fo_log_write(enum fo_log_level level, const char *event, const struct fo_log_fie
     (void)level;
     (void)fields;
     (void)count;
-    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++) {
+    for (unsigned i = 0; !world_is_short_of_memory && i < sizeof never / sizeof never[0]; i++) {
         if (strcmp(event, never[i]) != 0)
             continue;
         fprintf(stderr, "broken: logged %s\n", event);
         abort();
     }
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
-{
-    uint8_t *copy = malloc(n ? n : 1);      /* of the exact size, so that a read past the end is seen */
-
-    world_init();
-    DEMAND(copy != NULL);
-    if (n > 0)
-        memcpy(copy, p, n);
-    fuzz_one(fo_slice_of(copy, n));
-    free(copy);
-    return 0;
 }

@@ -342,10 +342,30 @@ a_filter_takes_what_it_names(void **state)
     fo_buf_fini(&scratch);
 }
 
+static void
+the_answer_without_memory_can_be_read(void **state)
+{
+    struct fo_slice text = fo_fallback_answer(FO_ENC_JSON), msgpack = fo_fallback_answer(FO_ENC_MSGPACK);
+    struct fo_reader r = fo_reader_of(msgpack);
+    struct fo_fault fault;
+    json_t *a, *b;
+
+    (void)state;
+    assert_int_equal(fo_json_parse(text, &a, &fault), FO_OK);
+    assert_int_equal(fo_json_from_msgpack(&r, &b), FO_OK);
+    assert_int_equal(fo_reader_left(&r), 0);
+    assert_true(json_equal(a, b));
+    assert_true(json_is_false(json_object_get(a, "success")));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(a, "error"), "code")), "timeout");
+    json_decref(a);
+    json_decref(b);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_answer_without_memory_can_be_read),
         cmocka_unit_test(publish_answers_say_what_became_of_each_event),
         cmocka_unit_test(error_answers_say_when_to_retry_and_where_to_begin),
         cmocka_unit_test(any_json_can_be_an_answer),
