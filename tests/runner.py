@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-UNIT_TIMEOUT_S, PROGRAM_TIMEOUT_S = 180, 400
+UNIT_TIMEOUT_S, LONG_TIMEOUT_S, PROGRAM_TIMEOUT_S = 180, 300, 400
 
 
 @dataclass
@@ -44,9 +44,12 @@ def tap_counts(output, is_failed):
     return passed, failed, skipped
 
 
-def unit_tests(build, patterns, report):
+def unit_tests(build, patterns, is_quick, report):
+    """Runs them; the names of those that --quick leaves out."""
     listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(build)], check=True, capture_output=True, text=True).stdout)
     tests = [t for t in listed if matches(" ".join([t["name"], *t["cmd"][-1:]]), patterns)]
+    left_out = [t["name"] for t in tests if is_quick and t["timeout"] >= LONG_TIMEOUT_S]
+    tests = [t for t in tests if t["name"] not in left_out]
     tests.sort(key=lambda t: -t["timeout"])     # the long ones first, so that none is left alone at the end
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", G_DEBUG="", **sanitizer_options())
 
@@ -65,6 +68,7 @@ def unit_tests(build, patterns, report):
 
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
         list(pool.map(run, tests))
+    return left_out
 
 
 def python_tests(build, files, report, workers):
@@ -156,17 +160,18 @@ def main():
     for old in build.rglob("*.gcda"):
         old.unlink()
     print("== unit tests", flush=True)
-    unit_tests(build, args.patterns, report)
+    left_out = unit_tests(build, args.patterns, args.quick, report)
     print("== layers, vectors", flush=True)
     python_tests(build, [p for p in sorted((ROOT / "tests").glob("*_test.py")) if matches(p.stem, args.patterns)], report, 1)
 
     print("== integration tests: real brokers, files and sockets", flush=True)
     files = sorted(p for folder in ("integration", "crash") for p in (ROOT / "tests" / folder).glob("test_*.py") if matches(p.stem, args.patterns))
-    left_out = [p for p in files if args.quick and is_slow(p)]
-    for path in left_out:
-        print(f"   {path.stem:34} left out by --quick")
+    slow = {p for p in files if args.quick and is_slow(p)}
+    left_out += [p.stem for p in slow]
+    for name in sorted(left_out):
+        print(f"   {name:34} left out by --quick")
     # Most of them wait more than they compute; the slow ones go first so that none is left alone at the end.
-    python_tests(build, sorted(set(files) - set(left_out), key=lambda p: (not is_slow(p), p)), report, jobs())
+    python_tests(build, sorted(set(files) - slow, key=lambda p: (not is_slow(p), p)), report, jobs())
 
     if args.coverage and shutil.which("gcovr"):
         coverage(build)
