@@ -12,8 +12,8 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
-from lib import mp, sp
-from lib.cluster import ClusterTest, ask, wait_until
+from lib import frames, sp
+from lib.cluster import Cluster, ClusterTest, ask, wait_until
 
 MIB = 1 << 20
 # The quarantine of a sanitized build keeps what was freed, and would be measured with the rest.
@@ -62,8 +62,8 @@ class HostileTest(ClusterTest):
         except AssertionError:
             self.fail(f"descriptors: {sorted(self.before)} before, {sorted(descriptors(self.victim))} after")
 
-    def goes_on(self, when):
-        answer = self.victim.publish(wait="all", timeoutMs=20000)
+    def goes_on(self, when, **fields):
+        answer = self.victim.publish(wait="all", timeoutMs=20000, **fields)
         self.assertTrue(answer["success"], f"{when}: {answer}")
 
     def grown_at_most(self, mib):
@@ -199,6 +199,132 @@ class Limits(HostileTest):
         # Nothing is kept for the readers that left but the places that they hold until their time is over.
         self.assertLessEqual(self.victim.status()["subscribers"], 40)
         self.victim.restart()
+
+
+MOST = (1 << 64) - 1
+DAY_MS = 24 * 3600 * 1000
+
+
+class Liar(HostileTest):
+    """Region us-west-2 is somebody who has its key and says absurd things with it. us-east-1 and eu-west-1 are honest."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(env=SMALL_QUARANTINE)
+        try:
+            victim, liar, honest = cls.cluster
+            for broker in (victim, honest):
+                broker.spawn()
+            for broker in (victim, honest):
+                broker.wait_ready()
+            wait_until(lambda: any(l["region"] == honest.region and l["state"] == "up" for l in victim.status()["links"]), "the honest link is up")
+        except BaseException:
+            cls.cluster.abandon()
+            cls.cluster.remove()
+            raise
+        cls.liar, cls.honest = liar, honest
+        cls.key = frames.Key.read(cls.cluster.dir / f"keys/{liar.region}.key")
+
+    def goes_on(self, when, **fields):
+        super().goes_on(when, targets=[self.victim.region, self.honest.region])
+        answer = self.honest.publish(wait="all", timeoutMs=20000, targets=[self.victim.region])
+        self.assertTrue(answer["success"], f"{when}, the other way: {answer}")
+
+    def say(self, *octets):
+        with sp.Pub(self.victim.link) as pub:
+            for each in octets:
+                pub.send(each)
+            time.sleep(0.3)
+        self.goes_on("after what was said")
+
+    def refused(self):
+        return self.victim.status()["counters"]["refusedFrames"]
+
+    def ids(self):
+        return [e["id"] for _, e in self.victim.fetch_all()]
+
+    def record(self, id, sourceregion="us-west-2", **fields):
+        return frames.record(id=id, type="custom", acceptedtime=int(time.time() * 1e6), sourceregion=sourceregion, data={"n": 1}, **fields)
+
+    def batch(self, id, epoch=5, first_seq=1, prev=0, lane=1, records=None, targets=None):
+        return frames.batch(self.key, epoch, lane, first_seq, [["us-east-1", prev]] if targets is None else targets,
+                            records or [self.record(id)], sealed_at_us=1)
+
+    def control(self, sent_at_us=None, session=1, kind=frames.HEARTBEAT, target="us-east-1", **fields):
+        return frames.control(kind, self.key, target, session, int(time.time() * 1e6) if sent_at_us is None else sent_at_us, **fields)
+
+    def test_epochs_of_another_age(self):
+        now_ms = int(time.time() * 1000)
+        before = self.refused()
+        self.say(*(self.batch(f"epoch-{e}", epoch=e) for e in (1 << 63, MOST, now_ms + 2 * DAY_MS)))
+        self.assertEqual(self.refused(), before + 3)
+        self.assertFalse([i for i in self.ids() if i.startswith("epoch-")])
+
+    def test_sequences_without_sense(self):
+        frames_said = [self.batch("s1", epoch=2, first_seq=s, prev=p, lane=2)
+                       for s, p in ((MOST - 1, 0), (MOST - 1, MOST - 2), (1, 0), (1 << 63, 1), (2, 1 << 62))]
+        self.say(*[f for f in frames_said if f])
+
+    def test_another_regions_events(self):
+        """Whatever a region signs, its events are its own: it can neither speak for another nor take another's ids."""
+        self.say(self.batch("", epoch=3, lane=0, records=[self.record("spoof-1", "us-east-1"), self.record("spoof-2", "eu-west-1"), self.record("own-1")]))
+        wait_until(lambda: "own-1" in self.ids(), "the event that is its own arrives")
+        self.assertFalse([i for i in self.ids() if i.startswith("spoof")])
+        answer = self.victim.publish(id="spoof-1", wait="all", timeoutMs=20000, targets=[self.victim.region, self.honest.region])
+        self.assertTrue(answer["success"] and not answer["duplicate"], answer)
+
+    def test_records_that_are_none(self):
+        garbage = [bytes([0xc1]) * 50, b"\x80", b"\xdf\xff\xff\xff\xff", os.urandom(400)]
+        said = [self.batch("", epoch=4, lane=1, first_seq=1 + 4 * i, prev=4 * i, records=garbage) for i in range(150)]
+        self.say(*said)
+        self.assertFalse([e for _, e in self.victim.fetch_all(filter={"region": "us-west-2", "type": "nothing"})])
+
+    def test_targets_that_are_none(self):
+        many = [[f"region-{i}", 0] for i in range(63)] + [["us-east-1", 0]]
+        self.say(self.batch("t1", epoch=2, targets=[["eu-west-1", 0]]), self.batch("t2", epoch=2, targets=[["us-west-2", 0]]), self.batch("t3", epoch=2, targets=many))
+
+    def test_clocks_without_sense(self):
+        most = (1 << 63) - 1
+        for echo in ((0, 0), (1, 0), (most, most), (1, most), (int(time.time() * 1e6), most)):
+            self.say(self.control(sent_at_us=most, echo=echo), self.control(sent_at_us=1, session=2, echo=echo), self.control(sent_at_us=most, session=MOST, echo=echo))
+
+    def test_acks_of_what_was_never_sent(self):
+        epoch = int(self.victim.status()["epoch"], 16)
+        answer = self.victim.publish(id="to-the-liar", targets=["us-west-2"])
+        seq = int(answer["position"].split(":")[3])
+        self.say(self.control(epochs=(epoch,) * 3, cum=(MOST,) * 3), self.control(epochs=(epoch,) * 3, cum=(seq + 1000,) * 3),
+                 self.control(epochs=(MOST,) * 3, cum=(MOST,) * 3), self.control(epochs=(1,) * 3, cum=(seq,) * 3),
+                 self.control(settled=(MOST,) * 3), self.control(exceptions=[(l, seq + i, 1 + i % 3) for l in range(3) for i in range(80)]))
+        answer = self.victim.publish(id="to-the-liar", targets=["us-west-2"], wait="all", timeoutMs=500)
+        self.assertEqual([d["state"] for d in answer["deliveries"]], ["pending"], answer)
+        self.say(self.control(epochs=(epoch, 0, 0), cum=(seq, 0, 0), exceptions=[(0, seq, 3)] + [(0, seq + i, 1) for i in range(1, 200)]))
+        counters = self.victim.status()["counters"]
+        self.assertLess(max(counters.values()), 1 << 62, "no counter runs below zero")
+
+    def test_a_new_process_with_each_word(self):
+        self.say(*(self.control(session=i + 10, kind=frames.HELLO) for i in range(300)))
+
+    def test_reach_that_is_none(self):
+        for reach in (["us-east-1"], ["us-west-2"], ["eu-west-1", "us-east-1", "us-west-2"], [f"region-{i}" for i in range(16)], ["eu-west-1"] * 16):
+            self.say(self.control(reach=reach))
+
+    def test_relays_that_go_nowhere(self):
+        now = int(time.time() * 1e6)
+        inner = self.control()
+        own = frames.relay(self.key, "us-east-1", inner, now)
+        self.say(own, frames.relay(self.key, "us-west-2", inner, now), frames.relay(self.key, "ap-south-1", inner, now), frames.relay(self.key, "us-east-1", own, now),
+                 frames.relay(self.key, "eu-west-1", own, now), frames.relay(self.key, "eu-west-1", frames.relay(self.key, "us-east-1", own, now), now),
+                 frames.relay(self.key, "us-east-1", b"", now), frames.relay(self.key, "us-east-1", b"FO" + b"\0" * 100, now),
+                 frames.relay(self.key, "us-east-1", inner, now, region="eu-west-1"), frames.relay(self.key, "eu-west-1", self.batch("r1", targets=[["eu-west-1", 0]]), now))
+
+    def test_the_true_region_is_heard_afterwards(self):
+        """When the liar is gone, the real region comes with a later epoch, and its events and acks count."""
+        self.liar.start()
+        try:
+            wait_until(lambda: self.liar.publish(wait="all", timeoutMs=5000)["success"], "the true region's events arrive", 60)
+            wait_until(lambda: self.victim.publish(wait="all", timeoutMs=5000)["success"], "it has the victim's events", 60)
+        finally:
+            self.liar.stop()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from . import mp
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
-BATCH, ACK, HELLO, HEARTBEAT = 1, 2, 3, 4
+BATCH, ACK, HELLO, HEARTBEAT, RELAY = 1, 2, 3, 4, 5
 FIELDS = {"id": 1, "type": 2, "acceptedtime": 3, "sourceregion": 4, "tenant": 5, "partitionkey": 6, "priority": 7, "source": 8,
           "subject": 9, "time": 10, "expirytime": 11, "schemaversion": 12, "mincompatible": 13, "traceparent": 14,
           "datacontenttype": 15, "dataschema": 16, "data": 17, "targets": 18}
@@ -123,6 +123,10 @@ def batch(key, epoch, lane, first_seq, targets, records, region=None, key_id=Non
     return frame(BATCH, header, b"".join(struct.pack(">I", len(r)) + r for r in records), key)
 
 
-def control(kind, key, target, session, sent_at_us, epochs=(0, 0, 0), cum=(0, 0, 0), exceptions=(), echo=(0, 0), settled=(0, 0, 0)):
+def control(kind, key, target, session, sent_at_us, epochs=(0, 0, 0), cum=(0, 0, 0), exceptions=(), echo=(0, 0), settled=(0, 0, 0), reach=()):
     return frame(kind, [key.region, key.id, target, session, sent_at_us, list(epochs), list(cum), [list(e) for e in exceptions], *echo,
-                        list(settled)], b"", key)
+                        list(settled), *([list(reach)] if reach else [])], b"", key)
+
+
+def relay(key, target, inner, sent_at_us, region=None):
+    return frame(RELAY, [region or key.region, key.id, target, sent_at_us], inner, key)
