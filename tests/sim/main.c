@@ -35,7 +35,7 @@ on_signal(int sig)
     int n = snprintf(text, sizeof text, "seed %" PRIu64 ": signal %d\n", has_world ? world.seed : 0, sig);
 
     (void)!write(STDOUT_FILENO, text, (size_t)n);
-    _exit(1);
+    _Exit(1);
 }
 
 static int
@@ -128,7 +128,7 @@ run_list(const struct options *o, struct tally *t)
 static void
 print_coverage(const struct coverage *c)
 {
-    printf("processes ended %" PRIu64 " (drained %" PRIu64 ", torn groups %" PRIu64 "), disk errors %" PRIu64 ", links cut %" PRIu64 ", frames relayed %" PRIu64
+    printf("count: processes ended %" PRIu64 " (drained %" PRIu64 ", torn groups %" PRIu64 "), disk errors %" PRIu64 ", links cut %" PRIu64 ", frames relayed %" PRIu64
         ", retransmissions %" PRIu64 ", gaps %" PRIu64 ", duplicate batches %" PRIu64 ", frames refused %" PRIu64 ", events excepted %" PRIu64
         ", cursors gone %" PRIu64 ", segments trimmed %" PRIu64 "\n", c->kills, c->drains, c->torn_groups, c->disk_errors, c->cuts, c->relayed, c->retransmits, c->gaps,
         c->duplicates, c->refused_frames, c->excepted, c->cursors_gone, c->trims);
@@ -152,7 +152,7 @@ main(int argc, char **argv)
         is_good = run_list(&o, &t);
     while (o.seeds == NULL && is_good && t.schedules < o.count && (o.seconds == 0 || seconds_now() - begin < (double)o.seconds))
         is_good = run_counted(&o, o.seed + t.schedules, &t);
-    printf("%" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " steps, %.1f schedules/s, last trace hash %016" PRIx64 "\n", t.schedules, t.events, t.steps,
+    printf("count: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " steps, %.1f schedules/s, last trace hash %016" PRIx64 "\n", t.schedules, t.events, t.steps,
         (double)t.schedules / (seconds_now() - begin), world.hash);
     print_coverage(&t.covered);
     keys_fini();
