@@ -145,9 +145,7 @@ send_in_place_of_damaged(struct fo_forward *f, unsigned peer, enum fo_lane lane,
         .count = missing < FO_BATCH_EVENTS_MAX ? (uint32_t)missing : FO_BATCH_EVENTS_MAX, .sealed_at = f->ctx->wall, .target_count = 1 };
     struct fo_slot slot = { .lsn = lsn, .first_seq = h.first_seq, .last_seq = sent + h.count };
 
-    h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent, fo_epochs_of(f->epochs, lane, sent) };
-    if (h.target[0].prev_epoch == h.epoch)
-        h.target[0].prev_epoch = 0;
+    h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent, fo_epochs_prev(f->epochs, lane, h.epoch, sent) };
     for (uint32_t i = 0; i < h.count; i++)
         records[i] = fo_slice_of(empty, sizeof empty);
     f->frame.n = 0;

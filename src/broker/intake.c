@@ -29,15 +29,6 @@ fo_intake_fini(struct fo_intake *in)
     fo_buf_fini(&in->answer);
 }
 
-/* What the seal's header says of the epoch of prev_seq. */
-static uint64_t
-prev_epoch(const struct fo_intake *in, enum fo_lane lane, uint64_t prev_seq)
-{
-    uint64_t epoch = fo_epochs_of(in->epochs, lane, prev_seq);
-
-    return epoch == in->epoch ? 0 : epoch;
-}
-
 static void
 fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
 {
@@ -55,7 +46,7 @@ fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
     for (fo_region_set t = b->targets; t != 0; t &= t - 1) {
         unsigned r = (unsigned)__builtin_ctzll(t);
 
-        h->target[h->target_count++] = (struct fo_target){ fo_slice_str(fo_context_name(in->ctx, r)), in->tail_seq[r][lane], prev_epoch(in, lane, in->tail_seq[r][lane]) };
+        h->target[h->target_count++] = (struct fo_target){ fo_slice_str(fo_context_name(in->ctx, r)), in->tail_seq[r][lane], fo_epochs_prev(in->epochs, lane, in->epoch, in->tail_seq[r][lane]) };
         in->tail_seq[r][lane] = last;
     }
     memcpy(h->prev_root, in->prev_root[lane], FO_HASH_BYTES);

@@ -28,6 +28,16 @@ fo_epochs_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
 }
 
 uint64_t
+fo_epochs_prev(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t prev_seq)
+{
+    uint64_t prev_epoch = fo_epochs_of(e, lane, prev_seq);
+
+    if (prev_epoch == epoch || prev_seq == 0)
+        return 0;
+    return prev_epoch != 0 ? prev_epoch : 1;
+}
+
+uint64_t
 fo_epochs_clamp(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t cum_seq)
 {
     uint64_t kept;

@@ -17,6 +17,9 @@ void fo_epochs_begin(struct fo_epochs *e, uint64_t epoch, const uint64_t first_s
 static inline uint64_t fo_epochs_current(const struct fo_epochs *e) { return e->count ? e->list[e->count - 1].epoch : 0; }
 /* The epoch in which a sequence of today's was given out; 0 for sequence 0, and where the list no longer reaches. */
 uint64_t fo_epochs_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq);
+/* What a batch of `epoch` says of its previous sequence's epoch: 0 when it is the same one or there is none; 1, lower than any, for one
+ * that the list no longer reaches. */
+uint64_t fo_epochs_prev(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t prev_seq);
 /* How much of a cumulative ack (epoch, cum_seq) in this lane is true of today's sequences. An epoch between those of the list was lost
  * whole: who holds something of it holds what was kept before it. */
 uint64_t fo_epochs_clamp(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t cum_seq);

@@ -58,6 +58,11 @@ keeps_the_newest(void **state)
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 3, 5), 0);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 4, 45), 45);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 4, 50), 49);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_LOW, 39), 0);
+    assert_int_equal(fo_epochs_prev(&e, FO_LANE_LOW, 19, 39), 1);
+    assert_int_equal(fo_epochs_prev(&e, FO_LANE_LOW, 19, 40), 4);
+    assert_int_equal(fo_epochs_prev(&e, FO_LANE_LOW, 19, 190), 0);
+    assert_int_equal(fo_epochs_prev(&e, FO_LANE_LOW, 19, 0), 0);
 }
 
 int
