@@ -94,16 +94,22 @@ class Floods(HostileTest):
         self.grown_at_most(400)
 
     def test_handshakes_that_never_end(self):
-        """Let go after a while, although a byte comes now and then."""
-        for name, (url, protocol) in self.ports().items():
-            hello = b"\0SP\0" + struct.pack(">HH", protocol, 0)
-            with self.subTest(name), contextlib.ExitStack() as stack:
-                slow = [stack.enter_context(plain_connection(url)) for _ in range(50)]
-                for i in range(7):
-                    for sock in slow:
-                        with contextlib.suppress(OSError):
-                            sock.sendall(hello[i:i + 1])
-                self.goes_on(f"with slow handshakes at the {name}")
+        """Let go after 10 seconds, although a byte came now and then."""
+        with contextlib.ExitStack() as stack:
+            slow = []
+            for url, protocol in self.ports().values():
+                hello = b"\0SP\0" + struct.pack(">HH", protocol, 0)
+                slow += [(stack.enter_context(plain_connection(url)), hello) for _ in range(50)]
+            for i in range(7):
+                for sock, hello in slow:
+                    sock.sendall(hello[i:i + 1])
+                time.sleep(0.2)
+            self.goes_on("with slow handshakes")
+            for sock, _ in slow:
+                sock.settimeout(30)
+                with contextlib.suppress(ConnectionError):
+                    while sock.recv(100):           # to the end; the broker's own part of the handshake comes first
+                        pass
 
     def test_messages_that_never_end(self):
         with contextlib.ExitStack() as stack:
