@@ -221,6 +221,7 @@ def write_valid():
     valid_batch("batch-256", [small_record(i) for i in range(256)], lane=2, first_seq=1 << 40, show_records=False,
                 targets=[("us-west-2", (1 << 40) - 1), ("eu-west-1", 12)], prev_root=merkle(three))
     valid_batch("batch-64-targets", three[:1], lane=1, targets=[("region-%02d" % i, i % 42) for i in range(64)])
+    valid_batch("batch-previous-epoch", three, targets=[("us-west-2", 41, EPOCH - 1), ("eu-west-1", 0), ("ap-south-1", 7, 1)])
     valid_batch("batch-largest-numbers", three, epoch=(1 << 63) - 1, first_seq=(1 << 63) - 4, sealed_at_us=(1 << 63) - 1,
                 targets=[("a" * 32, (1 << 63) - 5)])
     valid_batch("batch-header-grown", three, batch(three, more=("later", {"k": [1, 2]})), canonical=False)
@@ -232,6 +233,7 @@ def write_valid():
     valid_control("ack-256-exceptions", 2, cum_seq=[1 << 62, 7, 0], exceptions=[(0, (1 << 62) - 256 + i, 1 + i % 3) for i in range(256)])
     valid_control("ack-header-grown", 2, control(2, reach=["eu-west-1"], more=(7, None_)), canonical=False, reach=["eu-west-1"])
     valid_control("ack-reach", 2, reach=["ap-southeast-1", "eu-west-1"])
+    valid_control("ack-settled-epochs", 2, settled_seq=[3, 0, 9, EPOCH, 0, EPOCH - 1], reach=["eu-west-1"])
     valid_control("heartbeat-reach-16", 4, reach=["region-%02d" % i for i in range(16)])
     inner = control(2)
     save("valid", "frame-relay", "frame", relay(inner), {"frame": "relay", "canonical": True, "region": "us-west-2", "key_id": "%016x" % WEST.id,
@@ -312,6 +314,10 @@ def write_invalid_batches(three):
     invalid("targets-65", batch(three, targets=[("region-%02d" % i, 0) for i in range(65)]), "protocol")
     invalid("target-without-prev-seq", batch(three, targets=[("us-west-2",)]), "protocol")
     invalid("prev-seq-equal-first-seq", batch(three, targets=[("us-west-2", 42)]), "protocol")
+    invalid("prev-epoch-equal-epoch", batch(three, targets=[("us-west-2", 41, EPOCH)]), "protocol")
+    invalid("prev-epoch-0", batch(three, targets=[("us-west-2", 41, 0)]), "protocol")
+    invalid("prev-epoch-without-prev-seq", batch(three, targets=[("us-west-2", 0, EPOCH - 1)]), "protocol")
+    invalid("target-of-four", batch(three, targets=[("us-west-2", 41, EPOCH - 1, 0)]), "protocol")
     invalid("prev-seq-above-first-seq", batch(three, targets=[("us-west-2", 43)]), "protocol")
     for name, region in (("empty", ""), ("upper-case", "US-WEST-2"), ("too-long", "a" * 33), ("nul", "us\0west"), ("utf8", "zürich")):
         invalid("region-" + name, batch(three, region=region), "protocol")
@@ -332,6 +338,8 @@ def write_invalid_controls():
     invalid("control-target-empty", control(target=""), "protocol")
     invalid("control-sent-at-0", control(sent_at_us=0), "protocol")
     invalid("control-two-lanes", control(cum_seq=[1, 2]), "protocol")
+    invalid("control-settled-five", control(settled_seq=[3, 0, 0, EPOCH, 0]), "protocol")
+    invalid("control-settled-seven", control(settled_seq=[3, 0, 0, EPOCH, 0, 0, 0]), "protocol")
     invalid("control-four-lanes", control(cum_seq=[1, 2, 0, 0]), "protocol")
     invalid("control-cum-without-epoch", control(epoch_acked=[EPOCH, 0, 0]), "protocol")
     invalid("control-exception-lane-3", control(exceptions=[(3, 5, 1)]), "protocol")

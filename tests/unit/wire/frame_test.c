@@ -114,6 +114,7 @@ check_batch(const json_t *expect, struct taken *t, struct fo_slice bytes)
     for (unsigned i = 0; i < h->target_count; i++) {
         assert_true(fo_slice_is_equal(h->target[i].region, fo_slice_str(json_string_value(json_array_get(json_array_get(targets, i), 0)))));
         assert_int_equal(h->target[i].prev_seq, number_at(expect, "targets", i, 1));
+        assert_int_equal(h->target[i].prev_epoch, json_array_size(json_array_get(targets, i)) == 3 ? number_at(expect, "targets", i, 2) : 0);
     }
     if (records != NULL)
         for (unsigned i = 0; i < h->count; i++)
@@ -129,6 +130,7 @@ static void
 check_control(const json_t *expect, struct taken *t, struct fo_slice bytes)
 {
     const struct fo_control *c = &t->control;
+    bool has_epochs = json_array_size(json_object_get(expect, "settled_seq")) == 2 * FO_LANES;
     struct fo_buf again;
 
     assert_true(text_is(expect, "region", c->region));
@@ -142,6 +144,7 @@ check_control(const json_t *expect, struct taken *t, struct fo_slice bytes)
         assert_int_equal(c->epoch_acked[lane], number_at(expect, "epoch_acked", lane, 0));
         assert_int_equal(c->cum_seq[lane], number_at(expect, "cum_seq", lane, 0));
         assert_int_equal(c->settled_seq[lane], number_at(expect, "settled_seq", lane, 0));
+        assert_int_equal(c->settled_epoch[lane], has_epochs ? number_at(expect, "settled_seq", FO_LANES + lane, 0) : 0);
     }
     assert_int_equal(c->exception_count, json_array_size(json_object_get(expect, "exceptions")));
     for (unsigned i = 0; i < c->exception_count; i++) {
