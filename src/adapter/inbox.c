@@ -3,7 +3,7 @@
  * The loop's inbox: two rings, urgent and bulk, under one mutex. The loop takes many inputs at once, and a poster wakes it
  * only when it sleeps, so a busy loop costs no system calls.
  *
- *   messages <= cap / 2,  urgent.count + bulk.count <= cap
+ *   messages <= cap / 2,  their bytes <= MESSAGE_BYTES_MAX or one message,  urgent.count + bulk.count <= cap
  *
  * Frames and requests come from outside and may be any number, so they get half of the room and hear FO_ERR_FULL. The rest is
  * for what the broker's own threads tell, of which there is little; when even that is used up the poster waits for the loop.
@@ -16,6 +16,8 @@
 #include "base/assert.h"
 #include "ports/inbox.h"
 
+enum { MESSAGE_BYTES_MAX = 128 << 20 };
+
 struct ring { struct fo_input *inputs; unsigned head, count; };
 
 struct fo_inbox {
@@ -23,6 +25,7 @@ struct fo_inbox {
     pthread_cond_t has_input, has_room;
     struct ring urgent, bulk;
     unsigned cap, messages, waiting_for_room;
+    size_t message_bytes;
     bool is_loop_waiting;
 };
 
@@ -52,7 +55,10 @@ ring_take(struct fo_inbox *box, struct ring *ring, struct fo_input *ret_inputs, 
     for (unsigned i = 0; i < n; i++) {
         ret_inputs[i] = ring->inputs[ring->head];
         ring->head = (ring->head + 1) % box->cap;
-        box->messages -= is_message(&ret_inputs[i]);
+        if (is_message(&ret_inputs[i])) {
+            box->messages--;
+            box->message_bytes -= ret_inputs[i].msg.body.n;
+        }
     }
     ring->count -= n;
     return n;
@@ -105,11 +111,14 @@ fo_inbox_post(struct fo_inbox *box, const struct fo_input *in, bool is_urgent)
 {
     pthread_mutex_lock(&box->mutex);
     if (is_message(in)) {
-        if (box->messages >= box->cap / 2 || used(box) == box->cap) {
+        bool is_too_much = box->messages > 0 && box->message_bytes + in->msg.body.n > MESSAGE_BYTES_MAX;
+
+        if (box->messages >= box->cap / 2 || used(box) == box->cap || is_too_much) {
             pthread_mutex_unlock(&box->mutex);
             return FO_ERR_FULL;
         }
         box->messages++;
+        box->message_bytes += in->msg.body.n;
     }
     while (used(box) == box->cap) {
         box->waiting_for_room++;

@@ -20,7 +20,7 @@ struct fo_input { enum fo_input_kind kind; enum fo_err err; unsigned peer; enum 
 struct fo_inbox;
 FO_MUST_CHECK enum fo_err fo_inbox_create(unsigned cap, struct fo_inbox **ret_inbox);
 void fo_inbox_destroy(struct fo_inbox *box);
-/* Any thread. FO_ERR_FULL only for FRAME and REQUEST, which use at most half of cap; the poster keeps the message then and
+/* Any thread. FO_ERR_FULL only for FRAME and REQUEST, which use at most half of cap and 128 MiB; the poster keeps the message then and
  * tries again (a frame is simply dropped: its sender repeats it). The other kinds wait for room, which only the loop makes. */
 FO_MUST_CHECK enum fo_err fo_inbox_post(struct fo_inbox *box, const struct fo_input *in, bool is_urgent);
 /* Loop thread: takes up to max inputs, urgent first, waiting up to timeout_ms (-1: for ever) when there are none. */

@@ -122,6 +122,15 @@ class Floods(HostileTest):
             self.goes_on("a second later")
         self.grown_at_most(400)
 
+    def test_frames_within_frames(self):
+        """Relays that carry relays, as deep as a message can be, by a stranger: nothing here may walk them by calling itself."""
+        levels = 15000
+        nested = b"".join(b"FO\1\5" + struct.pack(">II", 0, 76 * (levels - 1 - i)) + bytes(64) for i in range(levels))
+        with sp.Pub(self.victim.link) as pub:
+            for _ in range(3):
+                pub.send(nested)
+            time.sleep(0.5)
+
     def test_sizes_that_nobody_takes(self):
         for url, protocol in self.ports().values():
             for size in (1 << 63, (1 << 64) - 1, 1 << 40, 65 * MIB):

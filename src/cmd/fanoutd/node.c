@@ -31,16 +31,20 @@ frame_bytes_max(const struct fo_config *c)
     return c->limits.batch_bytes_max + c->limits.event_bytes_max + FRAME_OVERHEAD_MAX;
 }
 
+/* Nobody has verified the frame: a relay within a relay is not looked into, however deep a stranger has nested them. */
 static bool
 is_urgent(struct fo_slice frame)
 {
-    struct fo_frame f;
+    struct fo_frame f, carried;
     struct fo_batch_header h;
 
     if (fo_frame_split(frame, &f) != FO_OK)
         return false;
-    if (f.kind == FO_FRAME_RELAY)
-        return is_urgent(f.body);
+    if (f.kind == FO_FRAME_RELAY) {
+        if (fo_frame_split(f.body, &carried) != FO_OK || carried.kind == FO_FRAME_RELAY)
+            return false;
+        f = carried;
+    }
     if (f.kind != FO_FRAME_BATCH)
         return true;
     return fo_batch_header_decode(&f, &h) == FO_OK && h.lane == FO_LANE_HIGH;

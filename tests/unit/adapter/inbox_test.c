@@ -89,6 +89,25 @@ messages_use_half_and_the_rest_is_kept(void **state)
 }
 
 static void
+messages_are_bounded_in_bytes(void **state)
+{
+    struct fo_inbox *box;
+    struct fo_input in = input(FO_INPUT_FRAME, 1), got[4];
+
+    (void)state;
+    in.msg.body.n = (size_t)200 << 20;      /* never looked at; one is taken however large it is */
+    assert_int_equal(fo_inbox_create(64, &box), FO_OK);
+    assert_int_equal(fo_inbox_post(box, &in, false), FO_OK);
+    in.msg.body.n = 1;
+    assert_int_equal(fo_inbox_post(box, &in, true), FO_ERR_FULL);
+    post(box, FO_INPUT_LEDGER, 2, false);
+    assert_int_equal(fo_inbox_take(box, got, 4, 0), 2);
+    assert_int_equal(fo_inbox_post(box, &in, true), FO_OK);
+    assert_int_equal(fo_inbox_take(box, got, 4, 0), 1);
+    fo_inbox_destroy(box);
+}
+
+static void
 an_empty_inbox_gives_nothing_when_the_time_is_over(void **state)
 {
     struct fo_inbox *box;
@@ -159,6 +178,7 @@ main(void)
         cmocka_unit_test(urgent_comes_first_and_each_in_order),
         cmocka_unit_test(bulk_gets_an_eighth_of_an_urgent_flood),
         cmocka_unit_test(messages_use_half_and_the_rest_is_kept),
+        cmocka_unit_test(messages_are_bounded_in_bytes),
         cmocka_unit_test(an_empty_inbox_gives_nothing_when_the_time_is_over),
         cmocka_unit_test(nothing_is_lost_between_many_posters_and_the_loop),
     };
