@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-extern void __gcov_dump(void);
+/* Both weak: some programs are built without coverage or sanitizers. */
+extern void __gcov_dump(void) __attribute__((weak));
 extern void __lsan_do_leak_check(void) __attribute__((weak));
 _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
@@ -16,7 +17,8 @@ _Noreturn void __wrap__exit(int status);
 void
 __wrap__exit(int status)
 {
-    __gcov_dump();
+    if (__gcov_dump != NULL)
+        __gcov_dump();
     if (status == 0 && strcmp(program_invocation_short_name, "fanoutd") == 0 && __lsan_do_leak_check != NULL)
         __lsan_do_leak_check();
     __real__exit(status);
