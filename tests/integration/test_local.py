@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -11,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from lib.cluster import BUILD, ROOT
+from lib.cluster import BUILD, ROOT, wait_until
 
 SLOW = True
 
@@ -59,6 +60,11 @@ def pasted(command, cwd, timeout=30):
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGINT)
         return process.communicate(timeout=20)[0]
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Local(unittest.TestCase):
@@ -126,6 +132,18 @@ class Local(unittest.TestCase):
                                env=dict(os.environ, FANOUT_BUILD=str(BUILD)), capture_output=True, text=True)
         self.assertNotEqual(third.returncode, 0)
         self.assertIn(str(self.dir), third.stderr)
+
+    def test_when_it_is_killed_its_brokers_end_too(self):
+        local = self.start("--no-database")
+        local.process.kill()
+        local.process.wait()
+        local.reader.join(10)
+        local.process.stdout.close()
+        ports = re.findall(r"tcp://127\.0\.0\.1:(\d+)", "".join(local.lines))
+        wait_until(lambda: not any(is_listening(int(port)) for port in ports), "its brokers are gone")
+        local = self.start("--no-database")
+        self.assertEqual([line for line in local.lines if "is taken" in line], [])
+        self.assertEqual(local.stop()[0], 0)
 
     def test_an_unknown_option(self):
         done = subprocess.run([str(ROOT / "deploy/local"), "--databse"], capture_output=True, text=True, timeout=60)
