@@ -213,6 +213,38 @@ finish(struct fo_waits *w, struct fo_wait *t)
 }
 
 static void
+move_text(struct fo_buf *to, struct fo_slice *s)
+{
+    if (s->n > 0)
+        memcpy(to->p + to->n, s->p, s->n);
+    s->p = to->p + to->n;
+    to->n += s->n;
+}
+
+/* The request's bytes are not held while a peer is waited for, which may be long; of all of it the answer needs the ids. */
+static void
+keep_ids_only(struct fo_context *ctx, struct fo_wait *t)
+{
+    struct fo_buf kept;
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < t->event_count; i++)
+        bytes += t->event[i].id.n + t->event[i].tenant.n;
+    fo_buf_init(&kept);
+    if (t->msg.handle == NULL || fo_buf_reserve(&kept, bytes + 1) != FO_OK)
+        return;
+    for (uint32_t i = 0; i < t->event_count; i++) {
+        move_text(&kept, &t->event[i].id);
+        move_text(&kept, &t->event[i].tenant);
+    }
+    ctx->transport->ops->msg_free(ctx->transport, &t->msg);
+    t->msg = (struct fo_msg){ 0 };
+    fo_buf_fini(&t->scratch);
+    fo_buf_fini(&t->ids);
+    t->ids = kept;
+}
+
+static void
 now_durable(struct fo_waits *w, struct fo_wait *t)
 {
     t->durable_at = w->ctx->wall;
@@ -220,6 +252,7 @@ now_durable(struct fo_waits *w, struct fo_wait *t)
         finish(w, t);
         return;
     }
+    keep_ids_only(w->ctx, t);
     t->next = w->acks;
     w->acks = t;
 }

@@ -27,7 +27,7 @@ struct fo_wait_event {
 struct fo_wait {
     struct fo_wait *next;
     uint64_t request;
-    struct fo_msg msg;                  /* ids are slices into it, or into scratch or ids */
+    struct fo_msg msg;                  /* ids are slices into it, or into scratch or ids; gone once the events are durable */
     struct fo_buf scratch, ids;
     enum fo_encoding encoding;
     bool is_many, is_brief;

@@ -303,6 +303,9 @@ demand_all_is_well(void)
     uint64_t acked = w.acked;
     unsigned before = w.successes;
 
+    request("{\"type\":\"order_status\",\"data\":{\"order_id\":1,\"status\":\"ready\"},\"targets\":[\"us-west-2\"],\"wait\":\"all\",\"timeoutMs\":2000}");
+    stored();
+    DEMAND(w.ports.messages == 0);          /* a request's bytes are not held while a peer is waited for */
     for (int i = 0; i < 60 && !(w.successes > before && w.acked > acked); i++) {
         if (i % 10 == 0)
             request("{\"type\":\"order_status\",\"data\":{\"order_id\":1,\"status\":\"ready\"},\"targets\":[\"us-west-2\"],\"wait\":\"all\",\"timeoutMs\":2000}");
