@@ -4,7 +4,10 @@
  * the call failing with EIO or ENOSPC. Each time what is left is opened and judged (journal_work.h). Then the same for the start
  * after a power cut: killed at each call, cut again at each call, and judged.
  *
- *   journal_crash [--all] [WORKDIR]      --all: every start is taken through, not an even sample
+ *   journal_crash [--all | --every N] [WORKDIR]
+ *
+ *   --all       every start is taken through, not an even sample
+ *   --every N   only every N-th call
  *
  * Prints TAP, and a line "count: ..." for each kind. The work directory is /dev/shm if that is there: nothing but the process
  * ends here, so what a disk does is not in question, and a cut is computed (powercut.h). */
@@ -22,14 +25,14 @@
 #include "killat.h"
 #include "ports/log.h"
 
-enum { IMAGES = 24, POINTS_MAX = 5000, PATH_SIZE = 400, STARTS_IN_SAMPLE = 60, FAULTS_SHOWN_MAX = 5 };
+enum { IMAGES = 24, IMAGES_IN_SAMPLE = 5, POINTS_MAX = 5000, PATH_SIZE = 400, STARTS_IN_SAMPLE = 60, FAULTS_SHOWN_MAX = 5 };
 
 struct shared { struct work_told told; struct killat_count count; };
 
 static struct shared *shared;
 static char base[PATH_SIZE - 100];
 static const struct work_options synced = {.is_synced = true, .seed = 7, .steps = 22}, unsynced = {.is_synced = false, .seed = 8, .steps = 22};
-static unsigned test_number, faults;
+static unsigned test_number, faults, every = 1, images = IMAGES;
 
 struct outcome { bool was_hit, is_ended; int status; };
 
@@ -65,7 +68,7 @@ run_child(const struct killat_plan *plan, const char *dir, const struct work_opt
 static struct killat_plan
 plan_of(enum killat_how how, int errnum, uint64_t at, const char *dir)
 {
-    struct killat_plan plan = {.how = how, .errnum = errnum, .at = at, .count = &shared->count, .images = IMAGES, .seed = at};
+    struct killat_plan plan = {.how = how, .errnum = errnum, .at = at, .count = &shared->count, .images = images, .seed = at};
 
     snprintf(plan.dir, sizeof plan.dir, "%s", dir);
     snprintf(plan.image, sizeof plan.image, "%.200s/image", base);
@@ -99,14 +102,17 @@ check_error_outcome(const char *what, uint64_t at, int errnum)
 }
 
 /* The life, killed at (or with an error of) each call in turn, until it is long enough not to be hit. */
+static uint64_t calls_of_life;
+
 static unsigned
 each_call(const char *what, enum killat_how how, int errnum, const struct work_options *options, void (*each)(const char *what, uint64_t at))
 {
     char dir[PATH_SIZE], text[WORK_FAULT_SIZE];
     uint64_t at;
+    unsigned points = 0;
 
     snprintf(dir, sizeof dir, "%s/data", base);
-    for (at = 1; at < POINTS_MAX; at++) {
+    for (at = 1; at < POINTS_MAX; at += every, points++) {
         struct killat_plan plan = plan_of(how, errnum, at, dir);
         struct outcome out;
 
@@ -125,7 +131,8 @@ each_call(const char *what, enum killat_how how, int errnum, const struct work_o
         if (!out.was_hit)
             break;
     }
-    return (unsigned)at - 1;
+    calls_of_life = every == 1 ? points : shared->count.calls;      /* it differs by a few from life to life */
+    return points;
 }
 
 static void
@@ -133,8 +140,8 @@ kill_at_each_call(const char *name, const char *what, enum killat_how how, int e
 {
     unsigned n = each_call(what, how, errnum, options, NULL);
 
-    printf("count: journal %s: %u of %u calls\n", name, n, n);
-    if (n < 100)
+    printf("count: journal %s: %u of %llu calls\n", name, n, (unsigned long long)calls_of_life);
+    if (calls_of_life < 100)
         report_fault(what, n, "", "too few calls to be a whole life");
     tap(name);
 }
@@ -186,7 +193,7 @@ judge_images(const char *what, uint64_t at)
     char image[PATH_SIZE], copy[PATH_SIZE], text[WORK_FAULT_SIZE], more[40];
 
     snprintf(copy, sizeof copy, "%s/copy", base);
-    for (unsigned i = 0; i < IMAGES; i++) {
+    for (unsigned i = 0; i < images; i++) {
         snprintf(image, sizeof image, "%s/image.%u", base, i);
         snprintf(more, sizeof more, ", image %u", i);
         work_remove(copy);
@@ -208,9 +215,9 @@ cut_at_each_call(unsigned calls)
 {
     unsigned n;
 
-    starts_every = starts_in_sample == 0 ? 1 : (calls * IMAGES + starts_in_sample - 1) / starts_in_sample;
+    starts_every = starts_in_sample == 0 ? 1 : (calls / every * images + starts_in_sample - 1) / starts_in_sample;
     n = each_call("cut before", KILLAT_CUT, 0, &synced, judge_images);
-    printf("count: journal, power cut before each call: %u of %u calls, %u images\n", n, n, images_judged);
+    printf("count: journal, power cut before each call: %u of %llu calls, %u images\n", n, (unsigned long long)calls_of_life, images_judged);
     printf("count: journal, killed and cut again at each call of the start after it: %u starts (after every %lluth image)\n", starts,
         (unsigned long long)starts_every);
     tap("power cut before each call, and again while starting");
@@ -248,8 +255,15 @@ main(int argc, char **argv)
     struct stat st;
     unsigned calls;
 
-    for (; argc > 1 && strcmp(argv[1], "--all") == 0; argc--, argv++)
+    if (argc > 1 && strcmp(argv[1], "--all") == 0) {
         starts_in_sample = 0;
+        argc--, argv++;
+    } else if (argc > 2 && strcmp(argv[1], "--every") == 0) {
+        every = (unsigned)atoi(argv[2]);
+        starts_in_sample = (STARTS_IN_SAMPLE + every - 1) / every;
+        images = IMAGES_IN_SAMPLE;
+        argc -= 2, argv += 2;
+    }
     snprintf(base, sizeof base, "%s/fo-crash-XXXXXX", argc > 1 ? argv[1] : stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (mkdtemp(base) == NULL)
         return perror(base), 1;

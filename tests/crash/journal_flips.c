@@ -6,7 +6,10 @@
  *     every other record is served
  *   - each segment cut short at every length: the records that are whole before the cut are served, and those of later segments
  *
- *   journal_flips [--all] [WORKDIR]      --all: each of the eight bits; otherwise one bit of each byte, in turn
+ *   journal_flips [--all | --every N] [WORKDIR]
+ *
+ *   --all       each of the eight bits; otherwise one bit of each byte, in turn
+ *   --every N   only every N-th place
  *
  * Bytes that carry nothing (padding, the unused rest of a segment) must change nothing. Prints TAP, and a line "count: ..." for each
  * kind. */
@@ -42,7 +45,7 @@ static char region_text[512];
 static size_t region_bytes;
 static sem_t is_stored;
 static enum fo_err stored_err;
-static unsigned test_number, faults;
+static unsigned test_number, faults, every = 1;
 static bool all_bits;
 
 static void
@@ -291,7 +294,7 @@ flip_older(void)
     unsigned flips = 0, carrying = 0;
 
     must(open_journal(&j, &opened) == FO_OK, "open");
-    for (uint64_t offset = FO_SEGMENT_HEADER_BYTES; offset < SEGMENT; offset++)
+    for (uint64_t offset = FO_SEGMENT_HEADER_BYTES; offset < SEGMENT; offset += every)
         for (unsigned bit = 0; bit < (all_bits ? 8 : 1); bit++) {
             write_byte(0, offset, original[0][offset] ^ (uint8_t)(1u << next_bit(offset, bit)));
             check_older(j, offset, &carrying);
@@ -366,7 +369,7 @@ flip_and_start(unsigned s, uint64_t from, uint64_t to, const char *name)
 {
     unsigned flips = 0, carrying = 0;
 
-    for (uint64_t offset = from; offset < to; offset++)
+    for (uint64_t offset = from; offset < to; offset += every)
         for (unsigned bit = 0; bit < (all_bits ? 8 : 1); bit++) {
             struct fo_journal_opened opened;
             struct fo_journal *j = NULL;
@@ -400,7 +403,7 @@ flip_identity(void)
     char text[sizeof region_text];
     unsigned flips = 0;
 
-    for (size_t at = 0; at < region_bytes; at++)
+    for (size_t at = 0; at < region_bytes; at += every)
         for (unsigned bit = 0; bit < 8; bit++) {
             memcpy(text, region_text, sizeof text);
             text[at] ^= (char)(1u << bit);
@@ -411,7 +414,7 @@ flip_identity(void)
             }
             flips++;
         }
-    for (size_t n = 0; n < region_bytes; n++, flips++) {
+    for (size_t n = 0; n < region_bytes; n += every, flips++) {
         write_file("region", region_text, n);
         if (open_journal(&j, &opened) == FO_OK) {
             report_fault("cut of DIR/region", 0, n, "not noticed");
@@ -430,7 +433,7 @@ cut_last(void)
     char path[PATH_SIZE];
     unsigned cuts = 0;
 
-    for (uint64_t n = 0; n < SEGMENT; n += n < end_of_used(1) + 64 ? 1 : 509, cuts++) {
+    for (uint64_t n = 0; n < SEGMENT; n += n < end_of_used(1) + 64 ? every : 509 * every, cuts++) {
         struct fo_journal_opened opened;
         struct fo_journal *j = NULL;
         unsigned whole = second_first;
@@ -469,7 +472,7 @@ cut_older(void)
     unsigned cuts = 0;
 
     must(open_journal(&j, &opened) == FO_OK, "open");
-    for (uint64_t n = 0; n < SEGMENT; n++, cuts++) {
+    for (uint64_t n = 0; n < SEGMENT; n += every, cuts++) {
         unsigned whole = 0;
 
         while (whole < second_first && record[whole].end <= n)
@@ -497,8 +500,13 @@ main(int argc, char **argv)
 {
     char base[80];
 
-    for (; argc > 1 && strcmp(argv[1], "--all") == 0; argc--, argv++)
+    if (argc > 1 && strcmp(argv[1], "--all") == 0) {
         all_bits = true;
+        argc--, argv++;
+    } else if (argc > 2 && strcmp(argv[1], "--every") == 0) {
+        every = (unsigned)atoi(argv[2]);
+        argc -= 2, argv += 2;
+    }
     snprintf(base, sizeof base, "%.60s/fo-flips-XXXXXX", argc > 1 ? argv[1] : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (mkdtemp(base) == NULL)
         return perror(base), 1;
