@@ -214,11 +214,14 @@ fo_segments_trim(struct fo_segments *s, uint64_t below)
 void
 fo_segments_stats(struct fo_segments *s, struct fo_journal_stats *ret_stats)
 {
+    unsigned first = 0;
     bool has_spare;
 
     pthread_mutex_lock(&s->mu);
     has_spare = s->spare == FO_SPARE_FILLING || s->spare == FO_SPARE_READY;
-    ret_stats->first_lsn = s->table[0].base;
+    while (first + 1 < s->count && s->table[first].end <= s->trim_below)
+        first++;                                /* about to be deleted: nobody should be sent there any more */
+    ret_stats->first_lsn = s->table[first].base;
     ret_stats->segments = s->count + has_spare;
     ret_stats->bytes_on_disk = has_spare ? s->segment_bytes : 0;
     for (unsigned i = 0; i < s->count; i++)
