@@ -15,6 +15,7 @@ from pathlib import Path
 from lib import frames, sp
 from lib.cluster import Cluster, ClusterTest, ask, wait_until
 
+SLOW = True
 MIB = 1 << 20
 # The quarantine of a sanitized build keeps what was freed, and would be measured with the rest.
 SMALL_QUARANTINE = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8"}
