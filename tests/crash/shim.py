@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests/wan")]
 
-from lib.cluster import BUILD, wait_until  # noqa: E402
+from lib.cluster import BUILD, running, wait_until  # noqa: E402
 from traffic import Publisher, Reader, missing  # noqa: E402
 
 IS_LONG = os.environ.get("FANOUT_CRASH") == "long"
@@ -38,6 +38,11 @@ class Shim:
             return 0, 0, ""
         calls, hits, name = struct.unpack("QQ24s", self.count_path.read_bytes()[:40])
         return calls, hits, name.split(b"\0")[0].decode()
+
+
+def mortal(**options):
+    """Brokers that are killed time and again: without a word about what NNG forgets when its peers die (lsan.supp)."""
+    return running(env={"LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp"}, **options)
 
 
 def without_shim(broker):

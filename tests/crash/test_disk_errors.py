@@ -7,8 +7,8 @@ import os
 import time
 import unittest
 
-from shim import SMALL, SOURCE, Shim, Traffic, wait_exit, without_shim
-from lib.cluster import running, wait_until
+from shim import SMALL, SOURCE, Shim, Traffic, mortal, wait_exit, without_shim
+from lib.cluster import wait_until
 from loopdisk import loop_disk
 
 SLOW = True
@@ -22,7 +22,7 @@ PASSING = (("pwritev", 20), ("fdatasync", 30), ("fallocate", 1), ("fallocate", 2
 class ByShim(unittest.TestCase):
     def test_eio_is_final(self):
         ended, went_on = [], []
-        with running(regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, Traffic(cluster, per_second=300) as traffic:
+        with mortal(regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, Traffic(cluster, per_second=300) as traffic:
             broker = cluster.first
             traffic.wait_for(100)
             for call, at, is_fatal in FATAL:
@@ -49,7 +49,7 @@ class ByShim(unittest.TestCase):
 
     def test_enospc_passes(self):
         passed = []
-        with running(regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, Traffic(cluster, per_second=300) as traffic:
+        with mortal(regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, Traffic(cluster, per_second=300) as traffic:
             broker = cluster.first
             traffic.wait_for(100)
             for call, at in PASSING:
@@ -74,7 +74,7 @@ class ByShim(unittest.TestCase):
 class ByARealDisk(unittest.TestCase):
     def test_writeback_eio(self):
         """The kernel fails to write back what the broker wrote, and says so once, at the next sync."""
-        with running(start=False, regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, loop_disk(cluster.dir, 64) as disk:
+        with mortal(start=False, regions=(SOURCE, "us-west-2"), extra=SMALL) as cluster, loop_disk(cluster.dir, 64) as disk:
             broker = cluster.first
             broker.config["data_dir"] = disk.path / "data"
             cluster.start()

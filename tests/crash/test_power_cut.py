@@ -13,12 +13,11 @@ import time
 import unittest
 
 from loopdisk import loop_disk
-from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, wait_exit, without_shim
-from lib.cluster import running
+from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, mortal, wait_exit, without_shim
 
 SLOW = True
 HOWS = ("before", "after", "torn")
-CUTS = int(os.environ.get("FANOUT_CRASH_CUTS", "200" if IS_LONG else "12"))
+CUTS = int(os.environ.get("FANOUT_CRASH_CUTS", "200" if IS_LONG else "10"))
 SEED = int(os.environ.get("FANOUT_CRASH_SEED", str(time.time_ns() % 1000000)))
 
 
@@ -50,7 +49,7 @@ class PowerCut(unittest.TestCase):
 
     def cut_again_and_again(self, victim_region, cuts):
         rng, replayed, at_calls, kinds = random.Random(SEED), 0, 0, set()
-        with running(start=False, extra=SMALL) as cluster, loop_disk(cluster.dir, 64) as disk:
+        with mortal(start=False, extra=SMALL) as cluster, loop_disk(cluster.dir, 64) as disk:
             victim, shim = cluster[victim_region], None
             victim.config["data_dir"] = disk.path / "data"
             cluster.start()
