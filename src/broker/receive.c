@@ -12,6 +12,8 @@
 /* An epoch is a time. One from far ahead would make all that its region ever says later old. */
 enum { EPOCH_AHEAD_MS_MAX = 24 * 3600 * 1000 };
 
+enum { REFUSALS_LOGGED_MAX = 20 };      /* in a second */
+
 void
 fo_receive_init(struct fo_receive *r, const struct fo_state *state)
 {
@@ -40,8 +42,17 @@ refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice 
     char name[FO_REGION_BYTES_MAX + 1];
 
     r->ctx->counters.refused_frames++;
+    if (fo_instant_since(r->ctx->now, r->refusals.from).ns >= 1000000000) {
+        r->refusals.from = r->ctx->now;
+        r->refusals.count = 0;
+    }
+    if (r->refusals.count++ >= REFUSALS_LOGGED_MAX) {
+        r->refusals.unlogged++;         /* anybody can send such frames; the log is not theirs to fill */
+        return;
+    }
     snprintf(name, sizeof name, "%.*s", (int)region.n, region.n ? (const char *)region.p : "");
-    fo_log(FO_LOG_WARN, "frame_refused", FO_E(err), FO_S("kind", kind), FO_S("claims_region", name));
+    fo_log(FO_LOG_WARN, "frame_refused", FO_E(err), FO_S("kind", kind), FO_S("claims_region", name), FO_I("unlogged_before", r->refusals.unlogged));
+    r->refusals.unlogged = 0;
 }
 
 static void

@@ -29,6 +29,7 @@ struct fo_receive {
     const struct fo_epochs *epochs;             /* our own */
     const uint8_t *fingerprint_key;
     struct fo_source source[FO_REGIONS_MAX];
+    struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again */
 };
 

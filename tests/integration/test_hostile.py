@@ -132,6 +132,17 @@ class Floods(HostileTest):
                 pub.send(nested)
             time.sleep(0.5)
 
+    def test_garbage_does_not_fill_the_log(self):
+        started = time.monotonic()
+        logged, refused = len(self.victim.log_lines("frame_refused")), self.victim.status()["counters"]["refusedFrames"]
+        with sp.Pub(self.victim.link) as pub:
+            for i in range(3000):
+                pub.send(b"FO garbage %d" % i)
+            wait_until(lambda: self.victim.status()["counters"]["refusedFrames"] > refused + 500, "garbage is refused")
+        self.goes_on("with garbage on the link")
+        logged = len(self.victim.log_lines("frame_refused")) - logged
+        self.assertLessEqual(logged, 20 * (time.monotonic() - started + 2))
+
     def test_sizes_that_nobody_takes(self):
         for url, protocol in self.ports().values():
             for size in (1 << 63, (1 << 64) - 1, 1 << 40, 65 * MIB):
