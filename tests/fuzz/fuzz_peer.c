@@ -222,7 +222,7 @@ liar_batch(void)
     h.count = 1 + byte() % 4;
     for (unsigned i = 0; i < 4; i++)
         if (i == 0 || targets >> i & 1)
-            h.target[h.target_count++] = (struct fo_target){ fo_slice_str(names[(i + targets / 128) % 4]), number(h.first_seq - 1) };
+            h.target[h.target_count++] = (struct fo_target){ fo_slice_str(names[(i + targets / 128) % 4]), number(h.first_seq - 1), byte() % 3 ? 0 : number(4) };
     for (uint32_t i = 0; i < h.count; i++)
         records[i] = record(byte(), room[i], sizeof room[i]);
     w.said.n = 0;
@@ -242,6 +242,7 @@ liar_control(void)
         c.epoch_acked[i] = number(w.epoch);
         c.cum_seq[i] = number(w.sent_last[i]);
         c.settled_seq[i] = number(0);
+        c.settled_epoch[i] = byte() % 2 ? number(5) : 0;
     }
     c.exception_count = byte() % 8;
     for (unsigned i = 0; i < c.exception_count; i++)
