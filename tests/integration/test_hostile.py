@@ -172,6 +172,17 @@ class Floods(HostileTest):
         except (OSError, sp.Closed):
             return False
 
+    def test_answers_go_to_who_asked(self):
+        """Two clients use one request id, and one of them leaves: nobody hears another's answer."""
+        leaver, other = self.victim.connect(), self.victim.connect()
+        leaver.id = other.id = 41
+        leaver.post(b'{"op":"fetch","filter":{"key":"for-the-leaver"},"waitMs":5000}')
+        self.assertEqual(ask(other, {"op": "ping"})["region"], self.victim.region)
+        leaver.close()
+        self.victim.publish(partitionkey="for-the-leaver")
+        with other, self.assertRaises(TimeoutError):
+            other.receive(timeout=1)
+
     def test_a_feed_that_nobody_reads(self):
         with contextlib.ExitStack() as stack:
             subs = [stack.enter_context(sp.Sub(self.victim.feed)) for _ in range(20)]
