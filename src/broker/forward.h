@@ -21,6 +21,7 @@ struct fo_peer {
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;
+    struct { struct fo_instant from; uint64_t bytes; } carried;     /* for others, in this second */
     struct fo_instant probed_at;                    /* when we last sent what the peer answers at once */
     struct fo_instant health_told_at;
     bool is_trimmed[FO_LANES];                      /* what the restored lane has not read yet begins behind trimmed batches */

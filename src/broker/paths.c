@@ -3,7 +3,7 @@
 
 #include "ports/log.h"
 
-enum { TELL_HEALTH_MS = 10000 };
+enum { TELL_HEALTH_MS = 10000, CARRY_WINDOWS_PER_S = 8 };
 
 static unsigned
 fill_reaches(const struct fo_forward *f, unsigned peer, struct fo_slice *ret_names)
@@ -240,6 +240,13 @@ fo_paths_carry(struct fo_forward *f, unsigned target, enum fo_link_class cls, st
 
     if (!fo_health_is_trusted(&p->health))
         return;                         /* its sender repeats it, and has heard by then that we reach the target no more */
+    if (fo_instant_since(f->ctx->now, p->carried.from).ns >= 1000000000) {
+        p->carried.from = f->ctx->now;
+        p->carried.bytes = 0;
+    }
+    if (p->carried.bytes > (uint64_t)CARRY_WINDOWS_PER_S * f->ctx->config->link.window_bytes)
+        return;                         /* others' frames do not crowd out our own; these are repeated */
+    p->carried.bytes += frame.n;
     f->ctx->counters.relayed_frames++;
     (void)f->ctx->transport->ops->link_send(f->ctx->transport, target, cls, frame);
 }
