@@ -50,6 +50,8 @@ struct fanout_options {
     const char *tls_cert;           /* PEM file: this client's certificate; null: none is shown */
     const char *tls_key;            /* PEM file: its key */
     const char *tls_server_name;    /* name in the broker's certificate; null: the address's host */
+    int failback_ms;                /* a nearer broker that was lost must be back for so long before it is preferred again;
+                                     * then, over as long again, a growing share of requests goes there; 300000, 0: at once */
 };
 
 FANOUT_API void fanout_options_init(struct fanout_options *options);

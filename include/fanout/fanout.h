@@ -11,7 +11,8 @@
  * installs no handlers. Fork before the first fanout_open, never after.
  *
  * Failover: the client is given several addresses, nearest first. It uses the nearest that is connected and
- * answers, goes to the next when that one is lost or does not answer in time, and comes back when it can. A request
+ * answers, goes to the next when that one is lost or does not answer in time, and comes back, by and by, when
+ * it has been there again for failback_ms. A request
  * is repeated with the same event ids, so that a broker that has seen it answers as it did at first. When the next address is
  * another region's broker and the first one had accepted the event without being able to say so, both regions have
  * published it: a subscriber then sees one id at two positions, and one for whom that matters compares (tenant, id). */

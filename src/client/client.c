@@ -133,7 +133,7 @@ fo_client_make_id(struct fanout_client *c, char ret_id[FO_UUID_SIZE])
 FANOUT_API void
 fanout_options_init(struct fanout_options *options)
 {
-    *options = (struct fanout_options){ .timeout_ms = 5000, .connect_timeout_ms = 2000 };
+    *options = (struct fanout_options){ .timeout_ms = 5000, .connect_timeout_ms = 2000, .failback_ms = 300000 };
 }
 
 FANOUT_API int

@@ -49,9 +49,11 @@ pipe_came_or_went(nng_pipe pipe, nng_pipe_ev event, void *arg)
     if (event == NNG_PIPE_EV_ADD_POST) {
         s->pipes++;
         s->suspect_until_ms = 0;
+        s->trial_from_ms = fo_conn_now_ms();
         s->redial_wait_ms = REDIAL_MS;
     } else if (s->pipes > 0 && --s->pipes == 0) {
         s->down_since_ms = fo_conn_now_ms();
+        s->is_on_trial = true;
         s->redial_at_ms = s->down_since_ms + s->redial_wait_ms;
         s->region[0] = '\0';            /* another broker may answer there next time */
     }
@@ -226,8 +228,8 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     enum fo_err err = FO_OK;
     bool has_tls = false;
 
-    if (o->address_count == 0 || o->address_count > FO_ADDRESSES_MAX || o->timeout_ms <= 0 || o->connect_timeout_ms <= 0) {
-        snprintf(ret_why, 256, "options need 1 to %d addresses, and timeouts above 0", FO_ADDRESSES_MAX);
+    if (o->address_count == 0 || o->address_count > FO_ADDRESSES_MAX || o->timeout_ms <= 0 || o->connect_timeout_ms <= 0 || o->failback_ms < 0) {
+        snprintf(ret_why, 256, "options need 1 to %d addresses, timeouts above 0, and failback_ms not below 0", FO_ADDRESSES_MAX);
         return FO_ERR_INVALID;
     }
     for (size_t i = 0; i < o->address_count; i++) {
@@ -243,6 +245,7 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     }
     c->count = (unsigned)o->address_count;
     c->timeout_ms = o->timeout_ms;
+    c->failback_ms = o->failback_ms;
     c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
     if (has_tls)
         err = tls_load(c, o, ret_why);
@@ -329,21 +332,39 @@ fo_conn_destroy(struct fo_conn *c)
         pthread_detach(closer);
 }
 
+enum { TRIAL_TURNS = 16 };
+
+/* A server that was lost is not given everything the moment it is back: it may go again, and those who wait for it are many. Its turns grow
+ * from none to all between once and twice failback_ms of standing. */
+static bool
+has_turn(struct fo_conn *c, struct fo_server *s, int64_t now_ms)
+{
+    int64_t stood = now_ms - s->trial_from_ms;
+
+    if (s->is_on_trial && stood >= 2 * (int64_t)c->failback_ms)
+        s->is_on_trial = false;
+    if (!s->is_on_trial)
+        return true;
+    return stood >= c->failback_ms && c->picks++ % TRIAL_TURNS < (unsigned)((stood - c->failback_ms) * TRIAL_TURNS / c->failback_ms);
+}
+
 struct fo_server *
 fo_conn_best(struct fo_conn *c, int64_t now_ms)
 {
-    struct fo_server *second = NULL;
+    struct fo_server *on_trial = NULL, *suspect = NULL;
 
     for (unsigned i = 0; i < c->count; i++) {
         struct fo_server *s = &c->server[i];
         if (!s->is_open || s->pipes == 0)
             continue;
-        if (s->suspect_until_ms <= now_ms)
+        if (s->suspect_until_ms > now_ms)
+            suspect = suspect != NULL ? suspect : s;
+        else if (has_turn(c, s, now_ms))
             return s;
-        if (second == NULL)
-            second = s;
+        else
+            on_trial = on_trial != NULL ? on_trial : s;
     }
-    return second;
+    return on_trial != NULL ? on_trial : suspect;
 }
 
 static enum fo_err
@@ -417,6 +438,8 @@ fo_conn_suspect(struct fo_server *s, bool is_silent)
 
     pthread_mutex_lock(&s->conn->lock);
     s->suspect_until_ms = now + (is_silent ? SUSPECT_MS : LOST_MS);
+    s->is_on_trial = true;
+    s->trial_from_ms = now;
     if (is_silent)
         s->conn->cancelled_ms = now;    /* the answer may still come */
     pthread_mutex_unlock(&s->conn->lock);

@@ -32,6 +32,8 @@ struct fo_server {                      /* one address */
     unsigned pipes;                     /* connections that stand: 0 or 1 */
     int64_t down_since_ms, redial_at_ms, redial_wait_ms;
     int64_t suspect_until_ms;           /* did not answer in time: others first until then */
+    bool is_on_trial;                   /* was lost, and is not yet back for long enough to be preferred */
+    int64_t trial_from_ms;
     char region[FO_REGION_BYTES_MAX + 1];   /* as its broker said; empty: not asked yet */
 };
 
@@ -43,7 +45,8 @@ struct fo_conn {
     bool is_stopping;
     struct fo_server server[FO_ADDRESSES_MAX];
     unsigned count;
-    int timeout_ms, connect_timeout_ms;
+    int timeout_ms, connect_timeout_ms, failback_ms;
+    unsigned picks;                     /* turns, of which a server on trial gets a growing share */
     int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */
     struct nng_tls_config *tls;         /* null: no address uses TLS */
 };

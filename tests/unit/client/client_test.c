@@ -20,7 +20,7 @@
 #include "door.h"
 
 static fanout_client *
-open_client(const char *first, const char *second, int timeout_ms)
+open_failing_back(const char *first, const char *second, int timeout_ms, int failback_ms)
 {
     const char *addresses[] = { first, second };
     struct fanout_options o;
@@ -30,8 +30,16 @@ open_client(const char *first, const char *second, int timeout_ms)
     o.addresses = addresses;
     o.address_count = second != NULL ? 2 : 1;
     o.timeout_ms = timeout_ms;
+    if (failback_ms >= 0)
+        o.failback_ms = failback_ms;
     assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
     return client;
+}
+
+static fanout_client *
+open_client(const char *first, const char *second, int timeout_ms)
+{
+    return open_failing_back(first, second, timeout_ms, -1);
 }
 
 static int
@@ -213,6 +221,46 @@ test_the_next_address_takes_over_and_gives_back(void **state)
     door_close(&far);
 }
 
+/* Who answers after the near door was lost and has come back: `pings` further pings, 10 ms apart. True: the near one did at last. */
+static bool
+comes_back(int failback_ms, int pings)
+{
+    struct door near, far;
+    fanout_client *client;
+    char region[33], url[64];
+    bool is_back;
+
+    door_open(&near, "us-east-1", 0);
+    door_open(&far, "eu-west-1", 0);
+    strcpy(url, near.url);
+    client = open_failing_back(url, far.url, 10000, failback_ms);
+    assert_int_equal(fanout_ping(client, region), FANOUT_OK);
+    assert_string_equal(region, "us-east-1");
+    int port = near.port;
+    door_close(&near);
+    assert_int_equal(fanout_ping(client, region), FANOUT_OK);
+    assert_string_equal(region, "eu-west-1");
+    door_open(&near, "us-east-1", port);
+    for (int i = 0; i < pings && strcmp(region, "us-east-1") != 0; i++) {
+        usleep(10000);
+        assert_int_equal(fanout_ping(client, region), FANOUT_OK);
+    }
+    is_back = strcmp(region, "us-east-1") == 0;
+    fanout_close(client);
+    door_close(&near);
+    door_close(&far);
+    return is_back;
+}
+
+static void
+test_a_lost_address_must_prove_itself(void **state)
+{
+    (void)state;
+    assert_true(comes_back(0, 1000));
+    assert_true(comes_back(300, 3000));
+    assert_false(comes_back(300000, 300));
+}
+
 /* The silent broker may have accepted the event; the other one gets it under the same id. */
 static void
 test_a_silent_broker_is_left_with_the_same_id(void **state)
@@ -321,6 +369,7 @@ main(void)
         cmocka_unit_test(test_wait_not_fulfilled_and_busy_are_told_apart),
         cmocka_unit_test(test_nobody_there_is_unreachable),
         cmocka_unit_test(test_the_next_address_takes_over_and_gives_back),
+        cmocka_unit_test(test_a_lost_address_must_prove_itself),
         cmocka_unit_test(test_a_silent_broker_is_left_with_the_same_id),
         cmocka_unit_test(test_a_dialer_killed_by_fin_and_rst_is_replaced),
         cmocka_unit_test(test_json_goes_through_as_it_is),
