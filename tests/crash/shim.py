@@ -45,6 +45,11 @@ def mortal(**options):
     return running(env={"LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp"}, **options)
 
 
+def count(text):
+    """A line that the test runner shows."""
+    print(f"\ncount: broker, {text}", flush=True)
+
+
 def without_shim(broker):
     broker.prefix = []
 

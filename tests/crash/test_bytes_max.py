@@ -3,7 +3,7 @@
 too; and as soon as peers ack, it goes on by itself. Also when two brokers are full of what each has for the other."""
 import unittest
 
-from shim import SMALL, mortal
+from shim import SMALL, count, mortal
 from lib.cluster import wait_until
 
 SLOW = True
@@ -71,7 +71,7 @@ class Full(unittest.TestCase):
             self.has_all(other, accepted, cursor)
             self.goes_again(one)
             self.check_bound(one)
-        print(f"count: broker, journal full: {len(accepted)} events kept through two restarts and delivered; it went on by itself", flush=True)
+        count(f"journal full: {len(accepted)} events kept through two restarts and delivered; it went on by itself")
 
     def fill_answer(self, broker):
         """After the restart it is still full, and says so. The one that finds out may be left open."""
@@ -101,8 +101,7 @@ class Full(unittest.TestCase):
                 expected = {i for region, ids in accepted.items() if region != broker.region for i in ids}
                 self.assertLessEqual(expected, set(arrived), f"{broker.region} lacks some")
                 self.goes_again(broker)
-        print(f"count: broker, {len(regions)} full journals: {', '.join(str(len(a)) for a in accepted.values())} events exchanged; all went on by themselves",
-              flush=True)
+        count(f"{len(regions)} full journals: {', '.join(str(len(a)) for a in accepted.values())} events exchanged; all went on by themselves")
 
     def has_settled(self, broker):
         return all(lane["backlog"] == 0 for link in broker.status()["links"] for lane in link["lanes"].values())

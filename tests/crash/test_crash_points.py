@@ -8,7 +8,7 @@ import os
 import time
 import unittest
 
-from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, mortal, wait_exit, without_shim
+from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, count, mortal, wait_exit, without_shim
 
 SLOW = True
 HOWS = ("before", "after", "torn")
@@ -53,7 +53,7 @@ class CrashPoints(unittest.TestCase):
                 without_shim(cluster.first)
                 cluster.first.start()
                 self.assertEqual([e["id"] for _, e in cluster.first.fetch_all()], ["after"])
-        print(f"count: broker, crash points of the first start: {points} of {points}", flush=True)
+        count(f"crash points of the first start: {points} of {points}")
 
     def answers(self, broker):
         try:
@@ -95,8 +95,8 @@ class CrashPoints(unittest.TestCase):
             traffic.judge(self)
             kinds.pop("", None)
             self.assertTrue({"fsync", "rename", "unlink", "fallocate", "open"} <= set(kinds) and {"pwritev", "fdatasync"} & set(kinds), kinds)
-            print(f"count: broker, {victim_region} killed: {ended} crash points of {len(rare) + points} tried, over {calls} calls; "
-                  f"{traffic.acknowledged()} events acknowledged, all there once ({', '.join(f'{n} at {k}' for k, n in sorted(kinds.items()))})", flush=True)
+            count(f"{victim_region} killed: {ended} crash points of {len(rare) + points} tried, over {calls} calls; "
+                  f"{traffic.acknowledged()} events acknowledged, all there once ({', '.join(f'{n} at {k}' for k, n in sorted(kinds.items()))})")
             without_shim(victim)
 
     def test_the_source(self):

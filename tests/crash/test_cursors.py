@@ -3,7 +3,7 @@
 reader goes on behind what is damaged, which the log names once."""
 import unittest
 
-from shim import SOURCE
+from shim import SOURCE, count
 from lib.cluster import running
 
 EVENTS = 30
@@ -42,7 +42,7 @@ class Cursors(unittest.TestCase):
                 refused += 1
             self.assertEqual(len(broker.log_lines()), before, broker.log_tail())
             self.assertEqual(len(self.fetch(broker, given[7])["events"]), EVENTS - 8)
-        print(f"count: broker, made-up cursors refused: {refused}", flush=True)
+        count(f"made-up cursors refused: {refused}")
 
     def test_a_cursor_on_a_damaged_record_goes_on_behind_it(self):
         with running(regions=(SOURCE,)) as cluster:

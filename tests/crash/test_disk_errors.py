@@ -7,7 +7,7 @@ import os
 import time
 import unittest
 
-from shim import SMALL, SOURCE, Shim, Traffic, mortal, wait_exit, without_shim
+from shim import SMALL, SOURCE, Shim, Traffic, count, mortal, wait_exit, without_shim
 from lib.cluster import wait_until
 from loopdisk import loop_disk
 
@@ -44,8 +44,7 @@ class ByShim(unittest.TestCase):
                 broker.start()
                 traffic.wait_for(50)
             traffic.judge(self)
-        print(f"count: broker, EIO: ended by {', '.join(ended)}; not by {', '.join(went_on)}; {traffic.acknowledged()} events acknowledged, all there once",
-              flush=True)
+        count(f"EIO: ended by {', '.join(ended)}; not by {', '.join(went_on)}; {traffic.acknowledged()} events acknowledged, all there once")
 
     def test_enospc_passes(self):
         passed = []
@@ -67,7 +66,7 @@ class ByShim(unittest.TestCase):
             broker.restart()
             traffic.wait_for(50)
             traffic.judge(self)
-        print(f"count: broker, ENOSPC once from {', '.join(passed)}: went on; {traffic.acknowledged()} events acknowledged, all there once", flush=True)
+        count(f"ENOSPC once from {', '.join(passed)}: went on; {traffic.acknowledged()} events acknowledged, all there once")
 
 
 @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
@@ -92,7 +91,7 @@ class ByARealDisk(unittest.TestCase):
                 broker.start()
                 traffic.wait_for(50)
                 traffic.judge(self)
-            print(f"count: broker, real writeback EIO: ended with status {status}; {traffic.acknowledged()} events acknowledged, all there once", flush=True)
+            count(f"real writeback EIO: ended with status {status}; {traffic.acknowledged()} events acknowledged, all there once")
             broker.stop()
 
 

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from loopdisk import loop_disk
-from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, mortal, wait_exit, without_shim
+from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, count, mortal, wait_exit, without_shim
 
 SLOW = True
 HOWS = ("before", "after", "torn")
@@ -70,9 +70,9 @@ class PowerCut(unittest.TestCase):
                 traffic.wait_for(50)
                 traffic.judge(self)
                 torn = victim.log_lines("journal_torn_end_cut")
-                print(f"count: broker, power cuts of {victim_region} (seed {SEED}): {cuts} images, {at_calls} of them taken at an I/O call "
+                count(f"power cuts of {victim_region} (seed {SEED}): {cuts} images, {at_calls} of them taken at an I/O call "
                       f"({', '.join(sorted(kinds))}), {replayed} file systems replayed their journal, {len(torn)} torn ends cut; "
-                      f"{traffic.acknowledged()} events acknowledged, all there once", flush=True)
+                      f"{traffic.acknowledged()} events acknowledged, all there once")
                 self.assertEqual(replayed, cuts)
             victim.stop()
 
