@@ -160,9 +160,9 @@ class Floods(HostileTest):
             for _ in range(4):
                 pipe = stack.enter_context(sp.Pipe(self.victim.door, sp.REQ, timeout=1))
                 with contextlib.suppress(OSError, sp.Closed):
-                    for _ in range(600):
+                    for _ in range(300):
                         pipe.send(request)
-            wait_until(self.is_served, "others are served", 60)
+            wait_until(self.is_served, "others are served", 240)
             self.goes_on("with clients that read nothing")
         self.grown_at_most(500)
 
