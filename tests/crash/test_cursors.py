@@ -10,8 +10,8 @@ EVENTS = 30
 
 
 class Cursors(unittest.TestCase):
-    def published(self, broker):
-        for number in range(EVENTS):
+    def published(self, broker, first=0, count=EVENTS):
+        for number in range(first, first + count):
             self.assertTrue(broker.publish("custom", {"pad": "x" * 8000}, id=str(number))["success"])
 
     def fetch(self, broker, cursor, max=1000):
@@ -56,16 +56,18 @@ class Cursors(unittest.TestCase):
                 byte = file.read(1)[0]
                 file.seek(lsn + 20)
                 file.write(bytes([byte ^ 4]))
-            whole = [str(n) for n in range(EVENTS)]
+            self.published(broker, EVENTS, 2 * EVENTS)     # more than a reader keeps in memory: it goes back to the file for what stands before
+            broker.fetch_all()
+            whole = [str(n) for n in range(3 * EVENTS)]
             read = [e["id"] for _, e in broker.fetch_all()]
-            self.assertEqual(len(read), EVENTS - 1)
+            self.assertEqual(len(read), 3 * EVENTS - 1)
             self.assertLess(set(read), set(whole))
             for _ in range(5):
                 answer = self.fetch(broker, given[7])
                 self.assertTrue(answer["success"], answer)
                 ids = [e["event"]["id"] for e in answer["events"]]
                 self.assertEqual(ids, read[-len(ids):])
-                self.assertGreaterEqual(len(ids), EVENTS - 9)
+                self.assertGreaterEqual(len(ids), 3 * EVENTS - 9)
             self.assertEqual(len(broker.log_lines("journal_damaged")), 1)
 
 
