@@ -16,7 +16,7 @@
 #include "adapter/journal_format.h"
 #include "base/rng.h"
 
-enum { SEGMENT_HEADER = FO_SEGMENT_HEADER_BYTES, RECORD_HEADER = FO_RECORD_HEADER_BYTES };
+enum { SEGMENT_HEADER = FO_SEGMENT_HEADER_BYTES, RECORD_HEADER = FO_RECORD_HEADER_BYTES, CUTS = 60 };
 
 /* Appends for ever, a group at a time, and tells the number of the last stored record. */
 static _Noreturn void
@@ -88,7 +88,7 @@ begin_anew(struct fx *fx)
     assert_int_equal(unlink(path), 0);
 }
 
-/* Cut anywhere, the segment yields the records that are whole before the cut, and goes on from there. */
+/* Cut anywhere (tests/crash cuts everywhere), the segment yields the records that are whole before the cut, and goes on from there. */
 static void
 a_shortened_segment_yields_what_is_whole(void **state)
 {
@@ -96,7 +96,7 @@ a_shortened_segment_yields_what_is_whole(void **state)
     uint64_t ends[12];
     struct fx_seen seen;
 
-    for (unsigned cut = 0; cut < 240; cut++) {
+    for (unsigned cut = 0; cut < CUTS; cut++) {
         uint64_t at;
         unsigned whole = 0;
 
@@ -107,7 +107,7 @@ a_shortened_segment_yields_what_is_whole(void **state)
             ends[i] = fx->stored_lsn;
         }
         fx_close(fx);
-        at = cut * (ends[11] + 64) / 240;
+        at = cut * (ends[11] + 64) / CUTS;
         for (unsigned i = 0; i < 12; i++)
             whole += ends[i] <= at;
         assert_int_equal(truncate(fx_segment_path(fx, 0), (off_t)at), 0);
