@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,7 @@ def coverage(build):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background job has it ignored, and so would what is tested
     parser = argparse.ArgumentParser(description="Runs the tests of a build directory.")
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
