@@ -5,6 +5,7 @@
 #include "broker/query.h"
 
 #include "broker/ack_cursor.h"
+#include "broker/delivery_state.h"
 #include "broker/story.h"
 #include "ports/log.h"
 #include "wire/json.h"
@@ -35,14 +36,6 @@ batch_json(const struct fo_story *s)
         "signature", fo_json_base64(s->batch.frame.signature), "path", hashes, "record", fo_json_base64(s->batch.record[s->index]));
 }
 
-static const char *
-state_name(uint8_t verdict)
-{
-    static const enum fo_delivery_state of[] = { FO_DELIVERY_DELIVERED, FO_DELIVERY_EXPIRED, FO_DELIVERY_INCOMPATIBLE, FO_DELIVERY_FAILED };
-
-    return fo_delivery_state_name(of[verdict <= FO_VERDICT_REJECTED ? verdict : FO_VERDICT_REJECTED]);
-}
-
 static json_t *
 delivery_json(const struct fo_story *s, unsigned peer)
 {
@@ -55,7 +48,7 @@ delivery_json(const struct fo_story *s, unsigned peer)
     if (c != NULL && fo_ack_cursor_open(c, s->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK) {
         if (fo_ack_cursor_find(c, seq) == FO_OK) {
             fo_wall_format(c->record.arrived_at, at);
-            json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", state_name(fo_ack_cursor_verdict(c, seq)), "ackedAt", at,
+            json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", fo_delivery_state_name(fo_delivery_state_of(fo_ack_cursor_verdict(c, seq))), "ackedAt", at,
                 "latencyMs", (double)(c->record.arrived_at.us - s->event.acceptedtime.us) / 1000.0, "attempts", (int)c->span.attempts,
                 "ackFrame", fo_json_base64(c->record.frame));
             if (json != NULL && c->record.via.n > 0)

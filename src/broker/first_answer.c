@@ -5,19 +5,10 @@
 #include "broker/query.h"
 
 #include "broker/ack_cursor.h"
+#include "broker/delivery_state.h"
 #include "broker/story.h"
 
 #include <stdlib.h>
-
-static enum fo_delivery_state
-state_of(uint8_t verdict)
-{
-    if (verdict == 0)
-        return FO_DELIVERY_DELIVERED;
-    if (verdict == FO_VERDICT_EXPIRED)
-        return FO_DELIVERY_EXPIRED;
-    return verdict == FO_VERDICT_INCOMPATIBLE ? FO_DELIVERY_INCOMPATIBLE : FO_DELIVERY_FAILED;
-}
 
 static void
 fill_delivery(const struct fo_story *s, unsigned peer, struct fo_ack_cursor *c, struct fo_delivery *d)
@@ -27,7 +18,7 @@ fill_delivery(const struct fo_story *s, unsigned peer, struct fo_ack_cursor *c, 
 
     *d = (struct fo_delivery){ .region = name, .state = FO_DELIVERY_PENDING, .latency_us = -1 };
     if (fo_ack_cursor_open(c, s->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK && fo_ack_cursor_find(c, seq) == FO_OK) {
-        d->state = state_of(fo_ack_cursor_verdict(c, seq));
+        d->state = fo_delivery_state_of(fo_ack_cursor_verdict(c, seq));
         d->latency_us = c->record.arrived_at.us - s->event.acceptedtime.us;
         d->attempts = c->span.attempts;
     }

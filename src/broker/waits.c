@@ -2,6 +2,7 @@
 #include "broker/waits.h"
 
 #include "base/assert.h"
+#include "broker/delivery_state.h"
 #include "ports/log.h"
 
 #include <stdlib.h>
@@ -294,9 +295,7 @@ state_of(uint64_t seq, const struct fo_exception *exceptions, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         if (exceptions[i].seq != seq)
             continue;
-        if (exceptions[i].verdict == FO_VERDICT_EXPIRED)
-            return FO_DELIVERY_EXPIRED;
-        return exceptions[i].verdict == FO_VERDICT_INCOMPATIBLE ? FO_DELIVERY_INCOMPATIBLE : FO_DELIVERY_FAILED;
+        return fo_delivery_state_of((uint8_t)exceptions[i].verdict);
     }
     return FO_DELIVERY_DELIVERED;
 }
