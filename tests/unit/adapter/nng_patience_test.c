@@ -69,10 +69,10 @@ a_link_over_a_cut_line_is_dialed_anew(void **state)
     for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
         fd[cls] = accept_link(listening);
     rig_expect_links_up(&rig, 1);
-    for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++) {
-        cut(fd[cls]);
+    for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
+        cut(fd[cls]);                   /* both first: they came in either order */
+    for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
         assert_int_equal(rig.transport->ops->link_send(rig.transport, 1, (enum fo_link_class)cls, FO_SLICE_LIT("anybody?")), FO_OK);
-    }
     for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
         assert_int_equal(rig_expect(&rig, FO_INPUT_LINK_DOWN).peer, 1);
     for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++) {
