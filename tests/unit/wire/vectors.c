@@ -2,6 +2,7 @@
 #include "vectors.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 json_t *
 vector_load(const char *path)
 {
-    char full[512];
+    char full[PATH_MAX];
     json_error_t error;
     json_t *json;
 
