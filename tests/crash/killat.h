@@ -23,7 +23,7 @@ enum killat_how { KILLAT_OFF, KILLAT_COUNTING, KILLAT_BEFORE, KILLAT_AFTER, KILL
 struct killat_count { _Atomic uint64_t calls; _Atomic uint64_t hits; char call[24]; /* name of the one that was hit */ };
 
 struct killat_plan {
-    char dir[256];
+    char dir[400];                  /* as long as a path of the tests may be */
     enum killat_how how;
     uint64_t at;
     char call[24];
