@@ -90,11 +90,12 @@ class Fanout(Peer):
         path = directory / f"{region}.yaml"
         path.write_text(f"region: {region}\ndata_dir: '{directory}/{region}'\nkeys:\n  secret_key: '{directory}/{region}.key'\n  public_keys: '{directory}'\n"
                         f"listen:\n  door: tcp://127.0.0.1:{base + 1}\n  link: tcp://127.0.0.1:{base + 2}\npeers:\n{peers}"
-                        f"journal:\n  durability: {self.durability}\nledger:\n  enabled: false\n{self.more()}")
+                        f"journal:\n  durability: {self.durability}\n{self.more()}")
         return path
 
     def more(self):
-        return ""
+        """The rest of the configuration; it begins within the journal's part."""
+        return "ledger:\n  enabled: false\n"
 
     def prepare(self):
         """Keys and configurations; answers the latter."""

@@ -38,9 +38,9 @@ static struct shared {
 static struct options {
     const char *mode, *peer, *tag;
     int port[3], pid[BROKERS_MAX], pids;
-    uint64_t events, window, ack_window;
+    uint64_t events, window, ack_window, gather;
     double rate, seconds, hold_s;
-} opt = { .mode = "tput", .peer = "?", .events = 1000000, .window = 16384, .ack_window = 16384, .seconds = 5, .hold_s = 3 };
+} opt = { .mode = "tput", .peer = "?", .events = 1000000, .window = 16384, .ack_window = 16384, .gather = 1, .seconds = 5, .hold_s = 3 };
 
 static const struct driver *driver;
 static const struct driver *const drivers[] = {
@@ -275,6 +275,15 @@ less(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* How many events are due after so many ns; only whole gatherings of them but at the end. */
+static uint64_t
+due_after(uint64_t ns, double rate, uint64_t events)
+{
+    uint64_t due = less((uint64_t)((double)ns * 1e-9 * rate) + 1, events);
+
+    return due == events ? due : due - due % opt.gather;
+}
+
 /* Rate 0: as fast as the windows allow. Window 0: no bound on what is in flight end to end. */
 static void
 publish(struct client *c, uint64_t events, double rate, uint64_t window, uint64_t ack_window)
@@ -285,7 +294,7 @@ publish(struct client *c, uint64_t events, double rate, uint64_t window, uint64_
         uint64_t now = now_ns(), goal = events, todo, due_ns, rest = 200000;
 
         if (rate > 0)
-            goal = less((uint64_t)((double)(now - began) * 1e-9 * rate) + 1, events);
+            goal = due_after(now - began, rate, events);
         todo = goal > sent - first ? goal - (sent - first) : 0;
         if (window)
             todo = less(todo, window - (sent - received_by_both()));
@@ -300,7 +309,7 @@ publish(struct client *c, uint64_t events, double rate, uint64_t window, uint64_
             take(c, MSG_DONTWAIT);
         if (todo)
             continue;
-        due_ns = began + (uint64_t)((double)(sent - first) * 1e9 / (rate > 0 ? rate : 1));
+        due_ns = began + (uint64_t)((double)(sent - first + opt.gather - 1) * 1e9 / (rate > 0 ? rate : 1));
         now = now_ns();
         if (rate > 0 && goal == sent - first)
             rest = due_ns > now ? due_ns - now : 1;
@@ -426,12 +435,12 @@ report(const struct times *t, const struct usage *a, const struct usage *b, bool
         emit("incomplete", 1, "flag");
     if (strcmp(opt.mode, "tput") == 0) {
         emit("rate", events / ((double)(t->last - t->began) * 1e-9), "events/s");
-        emit("broker_cpu", brokers / events * 1e6, "s/Mev");
         emit("broker_system", brokers > 0 ? 100 * (b->system - a->system) / brokers : 0, "%");
-        emit("client_cpu", (b->own - a->own + subs) / events * 1e6, "s/Mev");
         emit("rss_sum", peak_mib(), "MiB");
     } else
         emit("achieved", events / ((double)(t->published - t->began) * 1e-9), "events/s");
+    emit("broker_cpu", brokers / events * 1e6, "s/Mev");
+    emit("client_cpu", (b->own - a->own + subs) / events * 1e6, "s/Mev");
     if (t->high)
         report_high(t);
     else
@@ -497,7 +506,7 @@ read_options(int argc, char **argv)
     const char *name = "";
     int o;
 
-    while ((o = getopt(argc, argv, "d:p:m:n:w:a:r:s:k:l:t:b:")) > 0)
+    while ((o = getopt(argc, argv, "d:p:m:n:w:a:r:g:s:k:l:t:b:")) > 0)
         switch (o) {
         case 'd': name = optarg; break;
         case 'p':
@@ -509,6 +518,7 @@ read_options(int argc, char **argv)
         case 'w': opt.window = strtoull(optarg, NULL, 10); break;
         case 'a': opt.ack_window = strtoull(optarg, NULL, 10); break;
         case 'r': opt.rate = atof(optarg); break;
+        case 'g': opt.gather = strtoull(optarg, NULL, 10); break;
         case 's': opt.seconds = atof(optarg); break;
         case 'k':
             for (char *p = strtok(optarg, ","); p && opt.pids < BROKERS_MAX; p = strtok(NULL, ","))
@@ -518,8 +528,8 @@ read_options(int argc, char **argv)
         case 't': opt.tag = optarg; break;
         case 'b': opt.hold_s = atof(optarg); break;
         default:
-            die("usage: load -d DRIVER -p PUB,SUB_B,SUB_C -m tput|rate|sync|prio|link [-n EVENTS] [-w WINDOW] [-a ACK_WINDOW] [-r RATE] [-s SECONDS]"
-                " [-b SECONDS_OF_BACKLOG] [-k BROKER_PIDS] [-l PEER] [-t TAG]");
+            die("usage: load -d DRIVER -p PUB,SUB_B,SUB_C -m tput|rate|sync|prio|link [-n EVENTS] [-w WINDOW] [-a ACK_WINDOW] [-r RATE]"
+                " [-g EVENTS_TOGETHER] [-s SECONDS] [-b SECONDS_OF_BACKLOG] [-k BROKER_PIDS] [-l PEER] [-t TAG]");
         }
     opt.tag = opt.tag ? opt.tag : opt.mode;
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
@@ -527,6 +537,8 @@ read_options(int argc, char **argv)
             driver = drivers[i];
     if (!driver)
         die("no driver '%s' was built", name);
+    if (opt.gather == 0)
+        die("-g 0: at least one event at a time");
 }
 
 static void
