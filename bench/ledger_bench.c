@@ -125,8 +125,9 @@ measure(struct fo_journal *j, const char *conninfo, uint64_t events, uint32_t ro
     double began = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), took;
     struct fo_ledger_status status;
     struct fo_ledger *ledger;
+    struct fo_fault fault;
 
-    must(fo_ledger_start(&config, &ledger), "start");
+    must(fo_ledger_start(&config, &ledger, &fault), "start");
     do {
         usleep(POLL_US);
         fo_ledger_status(ledger, &status);

@@ -28,7 +28,7 @@ MAY_INCLUDE = {
 # The one library, or two that belong together, that a layer's files may use; "adapter" is checked file by file below.
 LIBRARY_OF_HEADER = {
     "nng/": "nng", "libpq-fe.h": "libpq", "postgres_ext.h": "libpq", "cyaml/": "libcyaml", "jansson.h": "jansson",
-    "msgpack": "msgpack", "sodium": "libsodium", "systemd/": "libsystemd", "sqlite3.h": "sqlite", "microhttpd.h": "libmicrohttpd",
+    "msgpack": "msgpack", "sodium": "libsodium", "sqlite3.h": "sqlite", "microhttpd.h": "libmicrohttpd",
 }
 # jansson's json_t is the form in which answers are built, in every layer that builds one.
 LIBRARIES_OF_LAYER = {
@@ -36,7 +36,7 @@ LIBRARIES_OF_LAYER = {
     "wire": {"jansson", "msgpack", "libsodium"},
     "broker": {"jansson"},
     "client": {"nng", "jansson"},
-    "cmd": {"jansson", "nng", "libpq", "libsodium", "libsystemd"},
+    "cmd": {"jansson", "nng", "libpq", "libsodium"},
 }
 # What libc gives that neither waits, nor reads a clock, nor touches the world: all that core may include.
 PURE_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "limits.h", "inttypes.h", "stdalign.h", "assert.h"}

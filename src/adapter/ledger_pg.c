@@ -384,16 +384,19 @@ destroy(struct fo_ledger *l)
 }
 
 enum fo_err
-fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_ledger)
+fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_ledger, struct fo_fault *ret_fault)
 {
-    struct fo_ledger *l = calloc(1, sizeof *l);
     struct fo_journal_stats stats;
     pthread_condattr_t attr;
-    enum fo_err err;
+    struct fo_ledger *l;
+    enum fo_err err = fo_pq_load(ret_fault);
 
     fo_assert(config->regions->count > 0 && config->rows_max > 0);
+    if (err != FO_OK)
+        return err;
+    l = calloc(1, sizeof *l);
     if (l == NULL)
-        return FO_ERR_NO_MEMORY;
+        return fo_fault_set(ret_fault, FO_ERR_NO_MEMORY, "ledger", "memory");
     l->config = *config;
     l->backoff_ms = BACKOFF_MS_MIN;
     pthread_mutex_init(&l->mutex, NULL);
@@ -413,7 +416,7 @@ fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_le
         err = FO_ERR_NO_MEMORY;
     if (err != FO_OK) {
         destroy(l);
-        return err;
+        return fo_fault_set(ret_fault, err, "ledger", "a thread and memory for the ledger");
     }
     pthread_setname_np(l->thread, "fanout-ledger");
     *ret_ledger = l;

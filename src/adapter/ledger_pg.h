@@ -37,7 +37,8 @@ struct fo_ledger_status {
 };
 
 struct fo_ledger;
-FO_MUST_CHECK enum fo_err fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_ledger);
+/* Loads libpq. */
+FO_MUST_CHECK enum fo_err fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_ledger, struct fo_fault *ret_fault);
 /* Writes what is settled, for at most timeout_ms, and ends the thread. What is left is written after the next start. The
  * journal is closed after this. */
 void fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms);

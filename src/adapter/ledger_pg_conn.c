@@ -38,7 +38,7 @@ void
 fo_pg_close(struct fo_pg *pg)
 {
     set_sock(pg, -1);
-    PQfinish(pg->conn);
+    fo_pq.finish(pg->conn);
     pg->conn = NULL;
 }
 
@@ -66,7 +66,7 @@ translate(const struct fo_pg *pg)
 {
     const char *s = pg->sqlstate;
 
-    if (PQstatus(pg->conn) != CONNECTION_OK || *s == '\0' || strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0 || strcmp(s, "25006") == 0)
+    if (fo_pq.status(pg->conn) != CONNECTION_OK || *s == '\0' || strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0 || strcmp(s, "25006") == 0)
         return FO_ERR_UNAVAILABLE;
     if (strcmp(s, "23505") == 0)
         return FO_ERR_EXISTS;
@@ -80,18 +80,18 @@ translate(const struct fo_pg *pg)
 static enum fo_err
 judge(struct fo_pg *pg, const PGresult *res, ExecStatusType expected)
 {
-    ExecStatusType status = PQresultStatus(res);
+    ExecStatusType status = fo_pq.resultStatus(res);
 
     if (status == expected || (expected == PGRES_COMMAND_OK && status == PGRES_TUPLES_OK))
         return FO_OK;
-    keep_error(pg, PQerrorMessage(pg->conn), res != NULL ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL);
+    keep_error(pg, fo_pq.errorMessage(pg->conn), res != NULL ? fo_pq.resultErrorField(res, PG_DIAG_SQLSTATE) : NULL);
     return translate(pg);
 }
 
 static enum fo_err
 lost(struct fo_pg *pg)
 {
-    keep_error(pg, PQerrorMessage(pg->conn), NULL);
+    keep_error(pg, fo_pq.errorMessage(pg->conn), NULL);
     return FO_ERR_UNAVAILABLE;
 }
 
@@ -99,7 +99,7 @@ lost(struct fo_pg *pg)
 static enum fo_err
 wait_server(struct fo_pg *pg, bool is_writing)
 {
-    struct pollfd p = { PQsocket(pg->conn), (short)(is_writing ? POLLIN | POLLOUT : POLLIN), 0 };
+    struct pollfd p = { fo_pq.socket(pg->conn), (short)(is_writing ? POLLIN | POLLOUT : POLLIN), 0 };
     int n;
 
     while ((n = poll(&p, 1, (int)pg->answer_ms)) < 0 && errno == EINTR)
@@ -108,7 +108,7 @@ wait_server(struct fo_pg *pg, bool is_writing)
         snprintf(pg->error, sizeof pg->error, "no answer from the server within %u ms", pg->answer_ms);
         return FO_ERR_TIMEOUT;
     }
-    return n > 0 && ((p.revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1) ? FO_OK : lost(pg);
+    return n > 0 && ((p.revents & ~POLLOUT) == 0 || fo_pq.consumeInput(pg->conn) == 1) ? FO_OK : lost(pg);
 }
 
 static enum fo_err
@@ -117,7 +117,7 @@ flush(struct fo_pg *pg)
     enum fo_err err = FO_OK;
     int rv;
 
-    while (err == FO_OK && (rv = PQflush(pg->conn)) != 0)
+    while (err == FO_OK && (rv = fo_pq.flush(pg->conn)) != 0)
         err = rv < 0 ? lost(pg) : wait_server(pg, true);
     return err;
 }
@@ -128,10 +128,10 @@ next_result(struct fo_pg *pg, PGresult **ret_res)
 {
     enum fo_err err = FO_OK;
 
-    while (err == FO_OK && PQisBusy(pg->conn))
+    while (err == FO_OK && fo_pq.isBusy(pg->conn))
         err = wait_server(pg, false);
     if (err == FO_OK)
-        *ret_res = PQgetResult(pg->conn);
+        *ret_res = fo_pq.getResult(pg->conn);
     return err;
 }
 
@@ -145,7 +145,7 @@ finish(struct fo_pg *pg, int was_sent, PGresult **ret_res)
     while (err == FO_OK && (err = next_result(pg, &res)) == FO_OK && res != NULL) {
         if (failure == FO_OK)
             failure = judge(pg, res, PGRES_COMMAND_OK);
-        PQclear(last);
+        fo_pq.clear(last);
         last = res;
     }
     if (err == FO_OK)
@@ -153,7 +153,7 @@ finish(struct fo_pg *pg, int was_sent, PGresult **ret_res)
     if (err == FO_OK && ret_res != NULL)
         *ret_res = last;
     else
-        PQclear(last);
+        fo_pq.clear(last);
     return err;
 }
 
@@ -173,20 +173,20 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
     enum fo_err err;
 
     fo_pg_close(pg);
-    pg->conn = PQconnectdbParams(keys, values, 1);
-    if (PQstatus(pg->conn) != CONNECTION_OK) {
-        keep_error(pg, pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory", NULL);
+    pg->conn = fo_pq.connectdbParams(keys, values, 1);
+    if (fo_pq.status(pg->conn) != CONNECTION_OK) {
+        keep_error(pg, pg->conn != NULL ? fo_pq.errorMessage(pg->conn) : "out of memory", NULL);
         fo_pg_close(pg);
         return FO_ERR_UNAVAILABLE;
     }
-    PQsetNoticeReceiver(pg->conn, on_notice, NULL);
-    set_sock(pg, PQsocket(pg->conn));
-    if (PQsetnonblocking(pg->conn, 1) != 0)
+    fo_pq.setNoticeReceiver(pg->conn, on_notice, NULL);
+    set_sock(pg, fo_pq.socket(pg->conn));
+    if (fo_pq.setnonblocking(pg->conn, 1) != 0)
         return lost(pg);
     if ((err = fo_pg_do(pg, SESSION)) != FO_OK)
         return err;
-    if (strcmp(PQparameterStatus(pg->conn, "in_hot_standby") ?: "off", "on") == 0
-        || strcmp(PQparameterStatus(pg->conn, "default_transaction_read_only") ?: "off", "on") == 0) {
+    if (strcmp(fo_pq.parameterStatus(pg->conn, "in_hot_standby") ?: "off", "on") == 0
+        || strcmp(fo_pq.parameterStatus(pg->conn, "default_transaction_read_only") ?: "off", "on") == 0) {
         keep_error(pg, "the server takes no writes: it is a standby or read-only", "25006");
         return FO_ERR_UNAVAILABLE;
     }
@@ -196,20 +196,20 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
 enum fo_err
 fo_pg_do(struct fo_pg *pg, const char *sql)
 {
-    return finish(pg, PQsendQuery(pg->conn, sql), NULL);
+    return finish(pg, fo_pq.sendQuery(pg->conn, sql), NULL);
 }
 
 enum fo_err
 fo_pg_query(struct fo_pg *pg, const char *sql, int count, const char *const *params, PGresult **ret_res)
 {
-    return finish(pg, PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0), ret_res);
+    return finish(pg, fo_pq.sendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0), ret_res);
 }
 
 enum fo_err
 fo_pg_copy_begin(struct fo_pg *pg, const char *sql)
 {
     PGresult *res = NULL;
-    enum fo_err err = PQsendQuery(pg->conn, sql) == 1 ? flush(pg) : lost(pg);
+    enum fo_err err = fo_pq.sendQuery(pg->conn, sql) == 1 ? flush(pg) : lost(pg);
 
     if (err != FO_OK || (err = next_result(pg, &res)) != FO_OK)
         return err;
@@ -219,7 +219,7 @@ fo_pg_copy_begin(struct fo_pg *pg, const char *sql)
         if (ended != FO_OK)
             err = ended;
     }
-    PQclear(res);
+    fo_pq.clear(res);
     return err;
 }
 
@@ -231,7 +231,7 @@ fo_pg_copy_put(struct fo_pg *pg, struct fo_slice data)
 
     if (data.n == 0)
         return FO_OK;
-    while ((rv = PQputCopyData(pg->conn, (const char *)data.p, (int)data.n)) == 0)
+    while ((rv = fo_pq.putCopyData(pg->conn, (const char *)data.p, (int)data.n)) == 0)
         if ((err = wait_server(pg, true)) != FO_OK)
             return err;
     return rv == 1 ? flush(pg) : lost(pg);
@@ -243,7 +243,7 @@ fo_pg_copy_end(struct fo_pg *pg, const char *failure)
     enum fo_err err;
     int rv;
 
-    while ((rv = PQputCopyEnd(pg->conn, failure)) == 0)
+    while ((rv = fo_pq.putCopyEnd(pg->conn, failure)) == 0)
         if ((err = wait_server(pg, true)) != FO_OK)
             return err;
     return finish(pg, rv, NULL);

@@ -2,8 +2,8 @@
  *
  * One connection of the ledger to PostgreSQL, and what its errors mean for the ledger. One thread, but for break. */
 #pragma once
-#include <libpq-fe.h>
 #include <pthread.h>
+#include "adapter/libpq_calls.h"
 #include "base/bytes.h"
 
 /* Errors of every call; `error` says it in words. After UNAVAILABLE, TIMEOUT, REJECTED and STALE the connection is to be closed.
@@ -31,7 +31,7 @@ void fo_pg_break(struct fo_pg *pg);
 
 /* Runs statements; the results are not wanted. */
 FO_MUST_CHECK enum fo_err fo_pg_do(struct fo_pg *pg, const char *sql);
-/* One statement with parameters in text form. ret_res may be null, else PQclear it. */
+/* One statement with parameters in text form. ret_res may be null, else fo_pq.clear it. */
 FO_MUST_CHECK enum fo_err fo_pg_query(struct fo_pg *pg, const char *sql, int count, const char *const *params, PGresult **ret_res);
 FO_MUST_CHECK enum fo_err fo_pg_copy_begin(struct fo_pg *pg, const char *sql);
 FO_MUST_CHECK enum fo_err fo_pg_copy_put(struct fo_pg *pg, struct fo_slice data);

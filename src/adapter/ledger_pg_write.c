@@ -79,10 +79,10 @@ note_pending(struct fo_ledger_writer *wr)
 
     if (err != FO_OK)
         return err;
-    for (int i = 0; i < PQntuples(res); i++)
+    for (int i = 0; i < fo_pq.ntuples(res); i++)
         for (unsigned peer = 1; peer < wr->config->regions->count; peer++)
-            wr->window->pending_to[peer][atoi(PQgetvalue(res, i, 0)) % FO_LANES] = strtoull(PQgetvalue(res, i, 1), NULL, 10);
-    PQclear(res);
+            wr->window->pending_to[peer][atoi(fo_pq.getvalue(res, i, 0)) % FO_LANES] = strtoull(fo_pq.getvalue(res, i, 1), NULL, 10);
+    fo_pq.clear(res);
     return FO_OK;
 }
 
@@ -102,10 +102,10 @@ fo_ledger_writer_resume(struct fo_ledger_writer *wr, uint64_t *ret_lsn)
     /* Waits here for a transaction of a former connection that the server has not given up yet. */
     if (err != FO_OK || (err = fo_pg_query(wr->pg, "SELECT epoch, lsn FROM fanout_ledger_cursor WHERE region = $1 FOR UPDATE", 1, params, &res)) != FO_OK)
         return err;
-    fo_assert(PQntuples(res) == 1);
-    wr->epoch = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
-    wr->lsn = strtoull(PQgetvalue(res, 0, 1), NULL, 10);
-    PQclear(res);
+    fo_assert(fo_pq.ntuples(res) == 1);
+    wr->epoch = strtoull(fo_pq.getvalue(res, 0, 0), NULL, 10);
+    wr->lsn = strtoull(fo_pq.getvalue(res, 0, 1), NULL, 10);
+    fo_pq.clear(res);
     *ret_lsn = resume_lsn(wr);
     return note_pending(wr);
 }
@@ -125,8 +125,8 @@ begin(struct fo_ledger_writer *wr)
         wr->config->regions->name[0], wr->epoch, wr->lsn);
     if ((err = fo_pg_query(wr->pg, sql, 0, NULL, &res)) != FO_OK)
         return err;
-    is_ours = PQntuples(res) == 1;
-    PQclear(res);
+    is_ours = fo_pq.ntuples(res) == 1;
+    fo_pq.clear(res);
     return is_ours ? FO_OK : FO_ERR_STALE;
 }
 
@@ -223,12 +223,12 @@ merge_stage(struct fo_ledger_writer *wr, uint64_t *ret_rows, uint64_t *ret_repea
 
     if (err != FO_OK || (err = fo_pg_query(wr->pg, MERGE_NEW, 0, NULL, &res)) != FO_OK)
         return err;
-    *ret_rows += strtoull(PQcmdTuples(res), NULL, 10);
-    PQclear(res);
+    *ret_rows += strtoull(fo_pq.cmdTuples(res), NULL, 10);
+    fo_pq.clear(res);
     if ((err = fo_pg_query(wr->pg, MERGE_REPEATS, 0, NULL, &res)) != FO_OK)
         return err;
-    *ret_repeats += strtoull(PQcmdTuples(res), NULL, 10);
-    PQclear(res);
+    *ret_repeats += strtoull(fo_pq.cmdTuples(res), NULL, 10);
+    fo_pq.clear(res);
     return fo_pg_do(wr->pg, "DELETE FROM fanout_stage");
 }
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import unittest
+from pathlib import Path
 
 from lib import sp
 from lib.cluster import FANOUTD, Cluster, ask, run, running, wait_until, yaml
@@ -52,6 +53,12 @@ class Restart(unittest.TestCase):
         with running(regions=("us-east-1",)) as cluster:
             cluster.first.process.send_signal(signal.SIGINT)
             self.assertEqual(cluster.first.process.wait(30), 0)
+
+    def test_without_a_ledger_libpq_is_not_loaded(self):
+        with running(regions=("us-east-1",)) as cluster:
+            libraries = {Path(line.split()[-1]).name for line in Path(f"/proc/{cluster.first.process.pid}/maps").read_text().splitlines()}
+            self.assertIn("libc.so.6", libraries)
+            self.assertFalse([name for name in libraries if name.startswith(("libpq", "libldap", "libkrb5"))])
 
     def test_ready_is_told_to_the_service_manager(self):
         with running(regions=("us-east-1",), start=False) as cluster, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -2,6 +2,7 @@
  *
  * fanoutd: one broker of one region. */
 #include "cmd/fanoutd/node.h"
+#include "cmd/fanoutd/notify.h"
 
 #include "ports/log.h"
 
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, OPT_CHECK = 256 };
@@ -114,7 +114,7 @@ serve(const struct fo_config *config)
     if (pthread_create(&waiter, NULL, wait_for_signal, node.inbox) != 0)
         return EXIT_FAILURE;
     fo_log(FO_LOG_INFO, "ready", FO_S("door", config->listen.door), FO_S("link", config->listen.link), FO_S("version", FANOUT_VERSION));
-    sd_notify(0, "READY=1");
+    fo_notify("READY=1");
     err = fo_node_run(&node);
     fo_node_close(&node);
     fo_log(err == FO_OK ? FO_LOG_INFO : FO_LOG_ERROR, "stopped", FO_E(err));

@@ -4,6 +4,7 @@
 #include "adapter/journal_file.h"
 #include "adapter/keys_file.h"
 #include "adapter/nng_transport.h"
+#include "cmd/fanoutd/notify.h"
 #include "ports/log.h"
 
 #include <jansson.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 enum {
@@ -212,9 +212,9 @@ open_ledger(struct fo_node *n, struct fo_fault *ret_fault)
 
     if (!c->ledger.is_enabled)
         return FO_OK;
-    err = fo_ledger_start(&l, &n->ledger);
+    err = fo_ledger_start(&l, &n->ledger, ret_fault);
     if (err != FO_OK)
-        return fo_fault_set(ret_fault, err, "ledger", "a thread and memory for the ledger");
+        return err;
     fo_broker_set_ledger(n->broker, (struct fo_broker_ledger){ .user = n->ledger, .poke = poke_ledger, .health = tell_ledger_health, .status = ledger_json });
     return FO_OK;
 }
@@ -258,13 +258,14 @@ wait_ms(struct fo_instant due, struct fo_instant now)
 static void
 notify(struct fo_node *n, struct fo_instant now, struct fo_instant *status_at)
 {
-    char text[256];
+    char text[256] = "STATUS=";
+    size_t label = strlen(text);
 
-    sd_notify(0, "WATCHDOG=1");
+    fo_notify("WATCHDOG=1");
     if (fo_instant_is_before(now, *status_at))
         return;
-    fo_broker_summary(n->broker, text, sizeof text);
-    sd_notifyf(0, "STATUS=%s", text);
+    fo_broker_summary(n->broker, text + label, sizeof text - label);
+    fo_notify(text);
     *status_at = fo_instant_add(now, fo_duration_ms(STATUS_EVERY_MS));
 }
 
@@ -284,7 +285,7 @@ fo_node_run(struct fo_node *n)
         for (unsigned i = 0; i < count; i++) {
             if (inputs[i].kind != FO_INPUT_STOP)
                 continue;
-            sd_notify(0, "STOPPING=1");
+            fo_notify("STOPPING=1");
             fo_log(FO_LOG_INFO, "draining");
             drain_until = fo_instant_add(now, fo_duration_ms(DRAIN_MS));
         }

@@ -104,8 +104,9 @@ shop_start(struct shop *s)
 {
     struct fo_ledger_config config = { .conninfo = s->broker, .regions = &s->regions, .journal = s->journal, .inbox = s->inbox,
         .epoch = s->epoch, .rows_max = s->rows_max, .settle_wait_ms = s->settle_wait_ms, .answer_timeout_ms = s->answer_timeout_ms };
+    struct fo_fault fault;
 
-    assert_int_equal(fo_ledger_start(&config, &s->ledger), FO_OK);
+    assert_int_equal(fo_ledger_start(&config, &s->ledger, &fault), FO_OK);
 }
 
 void
