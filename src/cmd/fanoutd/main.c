@@ -7,6 +7,7 @@
 #include "ports/log.h"
 
 #include <argp.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, OPT_CHECK = 256 };
+
+/* One heap for all threads. What NNG's threads receive the loop frees, and the reverse: with a heap for each thread (13 of NNG's) freed memory
+ * lies where the next allocation is not made, 10 MiB a broker under load, and is not used again. The lock costs nothing measurable. */
+enum { HEAPS = 1 };
 
 /* libc reads it, so it must be visible beyond this program. */
 __attribute__((visibility("default"))) const char *argp_program_version = "fanoutd " FANOUT_VERSION;
@@ -139,6 +144,7 @@ main(int argc, char **argv)
     struct fo_config *config;
     struct fo_fault fault = { 0 };
 
+    mallopt(M_ARENA_MAX, HEAPS);
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &args);
     if (fo_config_load(args.config, &config, &fault) != FO_OK) {
