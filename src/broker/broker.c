@@ -255,8 +255,8 @@ take_request(struct fo_broker *b, struct fo_input *in)
             fo_intake_publish(&b->intake, in->request, &req, &in->msg, &scratch);
             return;
         case FO_OP_FETCH:
-            fo_fetches_request(&b->fetches, in->request, &req, &in->msg, &scratch);
-            return;
+            fo_fetches_request(&b->fetches, in->request, &req);
+            break;
         case FO_OP_STATUS:
             reply_json(b, in->request, req.encoding, fo_status_make(b));
             break;

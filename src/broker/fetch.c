@@ -1,330 +1,199 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/fetch.h"
 
-#include "broker/cursor.h"
 #include "broker/feed.h"
-#include "broker/journal_batch.h"
-#include "broker/receive.h"
 #include "ports/log.h"
-#include "wire/fetch_answer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Read for one request in one step; a filter that matches nothing in it gets an empty answer and a moved cursor. */
-enum { SCAN_BYTES_MAX = 8 << 20, RETRY_BUSY_MS = 500 };
-
-struct fo_parked {
-    struct fo_parked *next;
-    uint64_t request;
-    struct fo_msg msg;
-    struct fo_buf scratch;
-    struct fo_request req;              /* slices into msg or scratch */
-    struct fo_instant deadline;
-    struct fo_wall since;               /* from: time; us 0: any */
-    uint64_t lsn;                       /* next record, and next event in it */
-    uint32_t index;
-};
+/* One answer out of the journal holds no more, however much was asked for: what is urgent next need not wait for it to go out. */
+enum { BACKLOG_ANSWER_BYTES_MAX = 64 << 10, RETRY_BUSY_MS = 500 };
 
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
 {
-    *f = (struct fo_fetches){ .ctx = ctx, .state = state, .stored_lsn = stored_lsn, .clean_from_lsn = stored_lsn, .epoch = fo_epochs_current(&state->epochs) };
+    *f = (struct fo_fetches){ .ctx = ctx, .epoch = fo_epochs_current(&state->epochs) };
     f->fresh_last = &f->fresh;
+    fo_backlog_init(&f->backlog, ctx, state, stored_lsn);
+    fo_audience_init(&f->audience);
     fo_buf_init(&f->answer);
-}
-
-static void
-parked_destroy(struct fo_fetches *f, struct fo_parked *p)
-{
-    if (p->msg.handle != NULL)
-        f->ctx->transport->ops->msg_free(f->ctx->transport, &p->msg);
-    fo_buf_fini(&p->scratch);
-    free(p);
 }
 
 void
 fo_fetches_fini(struct fo_fetches *f)
 {
-    while (f->parked != NULL) {
-        struct fo_parked *p = f->parked;
-
-        f->parked = p->next;
-        parked_destroy(f, p);
-    }
-    if (f->reader != NULL)
-        f->ctx->journal->ops->reader_close(f->reader);
+    fo_audience_fini(&f->audience);
+    fo_backlog_fini(&f->backlog);
     fo_buf_fini(&f->answer);
 }
 
 static void
-cursor_format(const struct fo_fetches *f, uint64_t lsn, uint32_t index, char ret_text[FO_CURSOR_SIZE])
+stand_format(const struct fo_fetches *f, const struct fo_stand *stand, char ret_text[FO_CURSOR_SIZE])
 {
-    struct fo_cursor c = { .epoch = f->epoch, .lsn = lsn, .index = index };
+    struct fo_cursor c = { .epoch = f->epoch, .stand = *stand };
 
     snprintf(c.region, sizeof c.region, "%s", fo_context_name(f->ctx, 0));
     fo_cursor_format(&c, ret_text);
 }
 
-static void
-answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
+/* In every lane the same place. */
+static struct fo_stand
+stand_at(uint64_t lsn, struct fo_wall since)
 {
-    struct fo_journal_stats stats;
-    char earliest[FO_CURSOR_SIZE];
+    struct fo_stand s = { .since = since };
+
+    for (int i = 0; i < FO_LANES; i++)
+        s.lane[i].lsn = lsn;
+    return s;
+}
+
+static void
+reply(struct fo_fetches *f, uint64_t request, struct fo_slice answer)
+{
+    f->ctx->transport->ops->door_reply(f->ctx->transport, request, answer);
+}
+
+/* earliest: where to go on when the cursor is gone. */
+static void
+answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms, const struct fo_stand *earliest)
+{
+    char cursor[FO_CURSOR_SIZE];
     enum fo_err err;
 
-    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
-    cursor_format(f, stats.first_lsn, 0, earliest);
+    stand_format(f, earliest, cursor);
     f->answer.n = 0;
-    err = fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(earliest), &f->answer)
+    err = fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(cursor), &f->answer)
         : fo_error_answer_encode(enc, fault, retry_ms, &f->answer);
     if (err != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    f->ctx->transport->ops->door_reply(f->ctx->transport, request, err == FO_OK ? fo_buf_slice(&f->answer) : fo_fallback_answer(enc));
+    reply(f, request, err == FO_OK ? fo_buf_slice(&f->answer) : fo_fallback_answer(enc));
 }
 
-/* The reader goes on with the cursor that it has. */
-static void
-answer_without_memory(struct fo_fetches *f, struct fo_parked *p)
+/* The finished answer; without memory for it, one that leaves the reader with the cursor that it has. */
+static struct fo_slice
+finish(struct fo_fetches *f, struct fo_fill *fill, const struct fo_stand *stand)
 {
+    char cursor[FO_CURSOR_SIZE];
+
+    stand_format(f, stand, cursor);
+    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) == FO_OK)
+        return fo_buf_slice(&f->answer);
     fo_log(FO_LOG_ERROR, "answer_failed", FO_E(FO_ERR_NO_MEMORY));
-    f->ctx->transport->ops->door_reply(f->ctx->transport, p->request, fo_fallback_answer(p->req.encoding));
-    parked_destroy(f, p);
+    return fo_fallback_answer(fill->answer.enc);
 }
 
 static enum fo_err
-cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_parked *p, struct fo_fault *fault)
+cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_stand *ret_stand, struct fo_fault *fault)
 {
-    char earliest[FO_CURSOR_SIZE];
     struct fo_cursor c;
+    bool is_ours;
 
-    cursor_format(f, first_lsn, 0, earliest);
+    *ret_stand = stand_at(first_lsn, (struct fo_wall){ 0 });
     if (fo_cursor_parse(text, &c) != FO_OK)
         return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
     if (strcmp(c.region, fo_context_name(f->ctx, 0)) != 0)
         return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor of region %s, not %s: begin there with from: time", fo_context_name(f->ctx, 0), c.region);
-    if (c.epoch != f->epoch || c.lsn > f->stored_lsn || c.index > FO_BATCH_EVENTS_MAX)
-        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a cursor of this broker's journal; the earliest is %s", earliest);
-    if (c.lsn < first_lsn)
-        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a retained position; the earliest is %s", earliest);
-    p->lsn = c.lsn;
-    p->index = c.index;
+    is_ours = c.epoch == f->epoch;
+    for (int i = 0; i < FO_LANES; i++)
+        is_ours &= c.stand.lane[i].lsn <= f->backlog.stored_lsn && c.stand.lane[i].index <= FO_BATCH_EVENTS_MAX;
+    if (!is_ours)
+        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a cursor of this broker's journal; the answer's cursor is the earliest");
+    *ret_stand = c.stand;
+    if (fo_backlog_clamp(&f->backlog, first_lsn, ret_stand))
+        return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a retained position; the answer's cursor is the earliest");
     return FO_OK;
 }
 
+/* ret_stand is set in any case: when the cursor is gone, to the earliest. */
 static enum fo_err
-find_start(const struct fo_fetches *f, struct fo_parked *p, struct fo_fault *fault)
+find_start(const struct fo_fetches *f, const struct fo_request *req, struct fo_stand *ret_stand, struct fo_fault *fault)
 {
     struct fo_journal_stats stats;
+    struct fo_wall none = { 0 };
+    uint64_t lsn;
 
     f->ctx->journal->ops->stats(f->ctx->journal, &stats);
-    switch (p->req.from) {
+    switch (req->from) {
     case FO_FROM_NOW:
-        p->lsn = f->stored_lsn;
+        *ret_stand = stand_at(f->backlog.stored_lsn, none);
         return FO_OK;
     case FO_FROM_EARLIEST:
-        p->lsn = stats.first_lsn;
+        *ret_stand = stand_at(stats.first_lsn, none);
         return FO_OK;
     case FO_FROM_TIME:
-        p->lsn = fo_state_lsn_at(f->state, p->req.since);
-        if (p->lsn < stats.first_lsn)
-            p->lsn = stats.first_lsn;
-        p->since = p->req.since;
+        lsn = fo_state_lsn_at(f->backlog.state, req->since);
+        *ret_stand = stand_at(lsn > stats.first_lsn ? lsn : stats.first_lsn, req->since.us > 0 ? req->since : none);
         return FO_OK;
     case FO_FROM_CURSOR:
-        return cursor_take(f, p->req.cursor, stats.first_lsn, p, fault);
+        return cursor_take(f, req->cursor, stats.first_lsn, ret_stand, fault);
     }
     return FO_ERR_INTERNAL;
 }
 
-struct fill { struct fo_fetch_answer answer; uint32_t events; uint64_t bytes; enum fo_err err; };
-
-static bool
-is_full(const struct fo_parked *p, const struct fill *fill, size_t next_bytes)
-{
-    return fill->events >= p->req.events_max || (fill->events > 0 && fill->bytes + next_bytes > p->req.bytes_max);
-}
-
-/* Adds the matching events of one batch from index on. is_clean: every record was judged before and is to be delivered. False: the answer is full, p->index says where to go on. */
-static bool
-add_batch(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_batch_header *h, const struct fo_slice *records, bool is_clean, struct fo_wall at)
-{
-    char region[FO_REGION_BYTES_MAX + 1];
-    bool is_any = fo_filter_is_any(&p->req.filter);
-
-    snprintf(region, sizeof region, "%.*s", (int)h->region.n, (const char *)h->region.p);
-    for (; p->index < h->count; p->index++) {
-        struct fo_slice record = records[p->index];
-        struct fo_event e;
-
-        if (!is_clean && fo_receive_verdict(f->ctx, h->region, record, at, &e) != 0)
-            continue;
-        if (is_clean && !is_any && fo_event_view(record, &e) != FO_OK)
-            continue;
-        if (!is_any && !fo_filter_match(&p->req.filter, &e))
-            continue;
-        if (is_full(p, fill, record.n))
-            return false;
-        if (fo_fetch_answer_add(&fill->answer, region, (struct fo_position){ h->epoch, h->first_seq + p->index, h->lane }, record) != FO_OK)
-            return false;
-        fill->events++;
-        fill->bytes += record.n;
-    }
-    p->index = 0;
-    return true;
-}
-
-static bool
-begin_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
-{
-    *fill = (struct fill){ 0 };
-    f->answer.n = 0;
-    return fo_fetch_answer_begin(&fill->answer, p->req.encoding, &f->answer) == FO_OK;
-}
-
-/* Sends what was gathered, and the request is done. */
 static void
-finish_answer(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
+answer_unread(struct fo_fetches *f, uint64_t request, const struct fo_request *req, enum fo_err err, const struct fo_stand *stand)
 {
-    char cursor[FO_CURSOR_SIZE];
-
-    cursor_format(f, p->lsn, p->index, cursor);
-    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) != FO_OK) {
-        answer_without_memory(f, p);
-        return;
-    }
-    f->ctx->counters.fetched_events += fill->events;
-    f->ctx->transport->ops->door_reply(f->ctx->transport, p->request, fo_buf_slice(&f->answer));
-    parked_destroy(f, p);
-}
-
-/* One record from the journal. False: the answer is full. */
-static bool
-add_record(struct fo_fetches *f, struct fo_parked *p, struct fill *fill, const struct fo_record *rec)
-{
-    static struct fo_journal_batch b;   /* loop thread only */
-
-    if (rec->lsn != p->lsn)
-        p->index = 0;                   /* the cursor stood on a record of another kind, or between two */
-    p->lsn = rec->lsn;
-    if (rec->at.us < p->since.us)
-        return true;
-    if (fo_journal_batch_read(f->ctx, rec, &b) != FO_OK) {
-        fo_log(FO_LOG_ERROR, "journal_batch_unreadable", FO_I("lsn", rec->lsn));
-        return true;
-    }
-    if (!(b.targets & 1))
-        return true;
-    return add_batch(f, p, fill, &b.header, b.record, rec->type == FO_RECORD_OWN || rec->lsn >= f->clean_from_lsn, rec->at);
-}
-
-enum scan { SCAN_FULL, SCAN_END, SCAN_ENOUGH, SCAN_FAILED };
-
-/* Where the cursor stands no record begins. In a journal without damage nobody was given such a cursor. */
-static bool
-is_made_up(const struct fo_fetches *f, const struct fo_parked *p, uint64_t from, const struct fo_record *rec)
-{
+    struct fo_stand earliest = *stand;
     struct fo_journal_stats stats;
+    struct fo_fault fault;
 
-    if (p->req.from != FO_FROM_CURSOR || rec->lsn != from || rec->type != 0)
-        return false;
+    if (err == FO_ERR_INVALID)
+        (void)fo_fault_set(&fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
+    else
+        (void)fo_fault_set(&fault, err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
     f->ctx->journal->ops->stats(f->ctx->journal, &stats);
-    return stats.quarantined == 0;
+    (void)fo_backlog_clamp(&f->backlog, stats.first_lsn, &earliest);
+    if (err != FO_ERR_INVALID && err != FO_ERR_CURSOR_GONE)
+        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", stand->lane[FO_LANE_NORMAL].lsn));
+    answer_error(f, request, req->encoding, &fault, err == FO_ERR_INVALID ? 0 : RETRY_BUSY_MS, &earliest);
 }
 
-/* Reads from the cursor on until the answer is full, the durable end, or enough for one step. What a client can bring about by its
- * cursor is not logged, and damage is by the journal, once. */
-static enum scan
-scan_journal(struct fo_fetches *f, struct fo_parked *p, struct fill *fill)
+static enum fo_err
+begin(struct fo_fetches *f, const struct fo_request *req, struct fo_stand *ret_stand, struct fo_fill *ret_fill, struct fo_fault *fault)
 {
-    const struct fo_journal_ops *ops = f->ctx->journal->ops;
-    uint64_t from = p->lsn;
-    enum fo_err err = FO_OK;
+    uint64_t bytes_max = req->bytes_max < BACKLOG_ANSWER_BYTES_MAX ? req->bytes_max : BACKLOG_ANSWER_BYTES_MAX;
+    enum fo_err err;
 
-    if (f->reader == NULL)
-        err = ops->reader_open(f->ctx->journal, p->lsn, &f->reader);
-    else if (ops->reader_lsn(f->reader) != p->lsn)
-        err = ops->reader_seek(f->reader, p->lsn);
-    while (err == FO_OK && p->lsn < f->stored_lsn) {
-        struct fo_record rec;
-
-        err = ops->read_next(f->reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &rec);
-        if (err == FO_ERR_CORRUPT && is_made_up(f, p, from, &rec))
-            err = FO_ERR_INVALID;
-        if (err == FO_ERR_CORRUPT) {
-            p->lsn = ops->reader_lsn(f->reader);
-            p->index = 0;
-            err = FO_OK;
-            continue;
-        }
-        if (err != FO_OK || rec.lsn >= f->stored_lsn)
-            break;
-        if (!add_record(f, p, fill, &rec))
-            return SCAN_FULL;
-        p->lsn = rec.next_lsn;
-        if (rec.next_lsn - from > SCAN_BYTES_MAX)
-            return SCAN_ENOUGH;
-    }
-    if (err != FO_OK && err != FO_ERR_NOT_FOUND) {
-        if (err != FO_ERR_INVALID && err != FO_ERR_CURSOR_GONE)
-            fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", p->lsn));
-        fill->err = err;
-        return SCAN_FAILED;             /* the cursor stays: what could not be read is not stepped over */
-    }
-    p->lsn = f->stored_lsn;
-    p->index = 0;
-    return SCAN_END;
+    *ret_stand = stand_at(0, (struct fo_wall){ 0 });
+    if (f->audience.parked_count >= f->ctx->config->limits.fetches_max)
+        return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
+    err = find_start(f, req, ret_stand, fault);
+    if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max, &f->answer) != FO_OK)
+        err = fo_fault_set(fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+    return err;
 }
 
 void
-fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req, struct fo_msg *take_msg, struct fo_buf *take_scratch)
+fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req)
 {
-    struct fo_parked *p = calloc(1, sizeof *p);
+    struct fo_stand stand;
     struct fo_fault fault;
-    struct fill fill;
-    enum scan scan;
-    enum fo_err err = p != NULL ? FO_OK : fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
+    struct fo_fill fill;
+    enum fo_backlog_end end;
+    enum fo_err err = begin(f, req, &stand, &fill, &fault);
 
-    if (p != NULL) {
-        p->request = request;
-        p->req = *req;
-        p->msg = *take_msg;
-        p->scratch = *take_scratch;
-        *take_msg = (struct fo_msg){ 0 };
-        fo_buf_init(take_scratch);
-        p->deadline = fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms));
-        err = f->parked_count < f->ctx->config->limits.fetches_max ? find_start(f, p, &fault)
-            : fo_fault_set(&fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
-        if (err == FO_OK && !begin_answer(f, p, &fill))
-            err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
-    }
     if (err != FO_OK) {
-        answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0);
-        if (p != NULL) {
-            parked_destroy(f, p);
+        answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0, &stand);
+        return;
+    }
+    end = fo_backlog_read(&f->backlog, &req->filter, req->from == FO_FROM_CURSOR, &stand, &fill, &err);
+    if (end == FO_BACKLOG_FAILED && fo_fill_events(&fill) == 0) {
+        answer_unread(f, request, req, err, &stand);
+        return;
+    }
+    if (end == FO_BACKLOG_END) {
+        stand.turn = 0;                     /* nobody is owed anything */
+        if (stand.since.us <= f->ctx->wall.us)
+            stand.since.us = 0;
+    }
+    if (end == FO_BACKLOG_END && fo_fill_events(&fill) == 0 && req->timeout_ms > 0) {
+        err = fo_audience_park(&f->audience, request, req, stand.since, fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms)));
+        if (err == FO_OK)
             return;
-        }
-        f->ctx->transport->ops->msg_free(f->ctx->transport, take_msg);
-        fo_buf_fini(take_scratch);
-        return;
     }
-    scan = scan_journal(f, p, &fill);
-    if (scan == SCAN_FAILED && fill.events == 0) {
-        if (fill.err == FO_ERR_INVALID)
-            (void)fo_fault_set(&fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
-        else
-            (void)fo_fault_set(&fault, fill.err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
-        answer_error(f, request, req->encoding, &fault, fill.err == FO_ERR_INVALID ? 0 : RETRY_BUSY_MS);
-        parked_destroy(f, p);
-        return;
-    }
-    if (scan != SCAN_END || fill.events > 0 || req->timeout_ms == 0) {
-        finish_answer(f, p, &fill);
-        return;
-    }
-    p->next = f->parked;
-    f->parked = p;
-    f->parked_count++;
+    f->ctx->counters.fetched_events += fo_fill_events(&fill);
+    reply(f, request, finish(f, &fill, &stand));
 }
 
 void
@@ -332,54 +201,135 @@ fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch)
 {
     for (uint32_t i = 0; !(*take_batch)->is_own && i < (*take_batch)->count; i++)
         if ((*take_batch)->verdict[i] != 0)
-            f->clean_from_lsn = (*take_batch)->lsn + 1;
+            f->backlog.clean_from_lsn = (*take_batch)->lsn + 1;
     *f->fresh_last = *take_batch;
     f->fresh_last = &(*take_batch)->next;
     *f->fresh_last = NULL;
     *take_batch = NULL;
 }
 
-/* True: answered and gone. */
-static bool
-serve(struct fo_fetches *f, struct fo_parked *p)
-{
-    struct fill fill;
-    bool has_room = begin_answer(f, p, &fill);
+/* One lane of what has just become durable: all of it, or what a group has been shown. */
+struct fresh { const struct fo_batch *batch; uint32_t index, hit; };
 
-    for (const struct fo_batch *b = f->fresh; b != NULL && has_room; b = b->next) {
-        if (!(b->targets & 1) || b->lsn < p->lsn)
+/* To the next event at or behind the index. False: none is left. */
+static bool
+find_shown(const struct fo_group *g, enum fo_lane lane, struct fresh *s)
+{
+    for (; s->batch != NULL; s->batch = s->batch->next, s->index = 0) {
+        if (!(s->batch->targets & 1) || s->batch->header.lane != lane || s->batch->at.us < g->since.us)
             continue;
-        p->lsn = b->lsn;
-        p->index = 0;
-        has_room = add_batch(f, p, &fill, &b->header, b->record, b->is_own || b->lsn >= f->clean_from_lsn, b->at);
+        while (s->index < s->batch->count && !fo_batch_is_shown(s->batch, s->index))
+            s->index++;
+        if (s->index < s->batch->count)
+            return true;
     }
-    if (has_room) {
-        p->lsn = f->stored_lsn;
-        p->index = 0;
-    }
-    if (fill.events == 0 && has_room)
+    return false;
+}
+
+static bool
+find_hit(const struct fo_audience *a, struct fresh *s)
+{
+    const struct fo_hit *hit;
+
+    if (s->hit == FO_HIT_NONE)
         return false;
-    if (fill.events == 0)
-        answer_without_memory(f, p);        /* parked on, it would miss what could not be added */
-    else
-        finish_answer(f, p, &fill);
+    hit = fo_audience_hit(a, s->hit);
+    s->batch = hit->batch;
+    s->index = hit->index;
     return true;
+}
+
+static void
+step(const struct fo_audience *a, const struct fo_group *g, struct fresh *s)
+{
+    if (g->is_any)
+        s->index++;
+    else
+        s->hit = fo_audience_hit(a, s->hit)->next;
+}
+
+/* False: not all fits; stand says where to go on. */
+static bool
+fill_fresh(const struct fo_fetches *f, const struct fo_group *g, struct fo_fill *fill, struct fo_stand *stand)
+{
+    struct fresh lane[FO_LANES];
+
+    for (int i = 0; i < FO_LANES; i++)
+        lane[i] = (struct fresh){ f->fresh, 0, g->hits[i].first };
+    for (;;) {
+        unsigned ready = 0;
+        struct fresh *s;
+
+        for (int i = 0; i < FO_LANES; i++)
+            if (g->is_any ? find_shown(g, (enum fo_lane)i, &lane[i]) : find_hit(&f->audience, &lane[i]))
+                ready |= 1u << i;
+        if (ready == 0)
+            return true;
+        s = &lane[fo_turn_lane(stand->turn, ready)];
+        if (fo_fill_add(fill, stand, &(struct fo_offer){ &s->batch->header, fo_context_name(f->ctx, s->batch->source), s->index, s->batch->record[s->index] })) {
+            step(&f->audience, g, s);
+            continue;
+        }
+        for (int i = 0; i < FO_LANES; i++)
+            if (ready >> i & 1)
+                stand->lane[i] = (struct fo_place){ lane[i].batch->lsn, lane[i].index };
+        return false;
+    }
+}
+
+/* Sends one answer to those of a group that are over time, or to all. */
+static void
+reply_group(struct fo_fetches *f, struct fo_group *g, struct fo_slice answer, uint32_t events, bool all)
+{
+    struct fo_parked *p = fo_audience_take(&f->audience, g, f->ctx->now, all);
+
+    while (p != NULL) {
+        struct fo_parked *next = p->next;
+
+        f->ctx->counters.fetched_events += events;
+        reply(f, p->request, answer);
+        free(p);
+        p = next;
+    }
+}
+
+static void
+serve(struct fo_fetches *f, struct fo_group *g)
+{
+    struct fo_stand stand = stand_at(f->backlog.stored_lsn, g->since);
+    struct fo_fill fill;
+    bool has_room = true, is_begun;
+
+    is_begun = !g->is_short_of_memory && fo_fill_begin(&fill, g->encoding, g->events_max, g->bytes_max, &f->answer) == FO_OK;
+    if (is_begun)
+        has_room = fill_fresh(f, g, &fill, &stand);
+    if (is_begun && has_room && fo_fill_events(&fill) == 0)
+        return;
+    if (has_room)
+        stand.turn = 0;
+    if (!is_begun || fo_fill_events(&fill) == 0) {
+        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(FO_ERR_NO_MEMORY));
+        reply_group(f, g, fo_fallback_answer(g->encoding), 0, true);    /* parked on, they would miss what could not be added */
+        return;
+    }
+    reply_group(f, g, finish(f, &fill, &stand), fo_fill_events(&fill), true);
 }
 
 void
 fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t stored_lsn)
 {
-    f->stored_lsn = stored_lsn;
-    for (struct fo_parked **at = &f->parked; *at != NULL;) {
-        struct fo_parked *next = (*at)->next;
-
-        if (serve(f, *at)) {
-            *at = next;
-            f->parked_count--;
-        } else {
-            at = &(*at)->next;
-        }
+    f->backlog.stored_lsn = stored_lsn;
+    for (const struct fo_batch *b = f->fresh; b != NULL; b = b->next)
+        fo_audience_hear(&f->audience, b);
+    for (struct fo_group *g = f->audience.heard, *next; g != NULL; g = next) {
+        next = g->heard_next;
+        serve(f, g);
     }
+    for (struct fo_group *g = f->audience.groups[true], *next; f->fresh != NULL && g != NULL; g = next) {
+        next = g->next;
+        serve(f, g);
+    }
+    fo_audience_forget_hits(&f->audience);
     while (f->fresh != NULL) {
         struct fo_batch *b = f->fresh;
 
@@ -391,27 +341,48 @@ fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t st
     f->fresh_last = &f->fresh;
 }
 
+static void
+answer_late(struct fo_fetches *f, struct fo_group *g, bool all)
+{
+    struct fo_stand stand = stand_at(f->backlog.stored_lsn, g->since);
+    struct fo_fill fill;
+
+    if (stand.since.us <= f->ctx->wall.us)
+        stand.since.us = 0;
+    if (fo_fill_begin(&fill, g->encoding, g->events_max, g->bytes_max, &f->answer) == FO_OK)
+        reply_group(f, g, finish(f, &fill, &stand), 0, all);
+    else
+        reply_group(f, g, fo_fallback_answer(g->encoding), 0, all);
+}
+
+/* Notes the next deadline. */
+static bool
+is_anybody_late(struct fo_fetches *f, const struct fo_group *g)
+{
+    bool is_late = false;
+
+    for (const struct fo_parked *p = g->parked; p != NULL; p = p->next) {
+        if (!fo_instant_is_before(f->ctx->now, p->deadline))
+            is_late = true;
+        else if (fo_instant_is_before(p->deadline, f->audience.deadline))
+            f->audience.deadline = p->deadline;
+    }
+    return is_late;
+}
+
 struct fo_instant
 fo_fetches_check_deadlines(struct fo_fetches *f, bool all)
 {
-    struct fo_instant next = { INT64_MAX };
+    struct fo_audience *a = &f->audience;
 
-    for (struct fo_parked **at = &f->parked; *at != NULL;) {
-        struct fo_parked *p = *at;
-        struct fill fill;
-
-        if (!all && fo_instant_is_before(f->ctx->now, p->deadline)) {
-            if (fo_instant_is_before(p->deadline, next))
-                next = p->deadline;
-            at = &p->next;
-            continue;
+    if (!all && fo_instant_is_before(f->ctx->now, a->deadline))
+        return a->deadline;
+    a->deadline = (struct fo_instant){ INT64_MAX };
+    for (int i = 0; i < 2; i++)
+        for (struct fo_group *g = a->groups[i], *next; g != NULL; g = next) {
+            next = g->next;
+            if (all || is_anybody_late(f, g))
+                answer_late(f, g, all);
         }
-        *at = p->next;
-        f->parked_count--;
-        if (begin_answer(f, p, &fill))
-            finish_answer(f, p, &fill);
-        else
-            answer_without_memory(f, p);
-    }
-    return next;
+    return a->deadline;
 }

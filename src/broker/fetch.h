@@ -5,28 +5,26 @@
  *
  *   fetch --something matches--> answered
  *        \--at the durable end--> parked --a batch matches--> answered
- *                                       \--its time is over--> answered empty, with the cursor moved on */
+ *                                       \--its time is over--> answered empty, with the cursor moved on
+ *
+ * What waits for a subscriber is given to it by lanes: the high one first, of each FO_TURNS events one to each lower lane that has some. */
 #pragma once
+#include "broker/audience.h"
+#include "broker/backlog.h"
 #include "broker/store.h"
-#include "wire/door.h"
 
-struct fo_parked;
 struct fo_fetches {
     struct fo_context *ctx;
-    const struct fo_state *state;
-    struct fo_journal_reader *reader;
-    uint64_t stored_lsn, epoch;
-    uint64_t clean_from_lsn;                        /* received batches from here on were judged by this process and hold no exception */
-    struct fo_parked *parked;
-    unsigned parked_count;
+    uint64_t epoch;
+    struct fo_backlog backlog;
+    struct fo_audience audience;
     struct fo_batch *fresh, **fresh_last;           /* durable since the last deliver */
     struct fo_buf answer;
 };
 
 void fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn);
 void fo_fetches_fini(struct fo_fetches *f);
-/* Takes the message and the scratch buffer. */
-void fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req, struct fo_msg *take_msg, struct fo_buf *take_scratch);
+void fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req);
 /* A durable batch; takes it until deliver. */
 void fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch);
 /* Serves the parked and the feed with what was added, and gives the batches back. stored_lsn: the durable end now. */

@@ -81,6 +81,8 @@ replay_record(struct replay *p, const struct fo_record *rec, bool is_after_check
     switch (rec->type) {
     case FO_RECORD_OWN:
     case FO_RECORD_RECEIVED:
+        if (is_after_checkpoint)
+            fo_state_apply_lane(p->state, rec->lane, rec->lsn);
         return replay_batch(p, rec, is_after_checkpoint);
     case FO_RECORD_ACK:
         err = fo_ack_record_decode(rec->body, &a);

@@ -63,6 +63,12 @@ fo_state_apply_ack(struct fo_state *s, unsigned peer, const struct fo_ack_record
 }
 
 void
+fo_state_apply_lane(struct fo_state *s, enum fo_lane lane, uint64_t lsn)
+{
+    fo_gaps_note(&s->gaps[lane], lsn);
+}
+
+void
 fo_state_apply_mark(struct fo_state *s, uint64_t lsn, struct fo_wall at)
 {
     if (s->mark_count > 0 && s->mark[s->mark_count - 1].lsn >= lsn)

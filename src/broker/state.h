@@ -9,6 +9,7 @@
 #include "broker/context.h"
 #include "core/chain.h"
 #include "core/epochs.h"
+#include "core/gaps.h"
 
 #define FO_MARKS_MAX 1024               /* checkpoints remembered, newest kept */
 struct fo_state_mark { uint64_t lsn, events_total; struct fo_wall at; };
@@ -23,6 +24,7 @@ struct fo_state {
     struct fo_state_link link[FO_REGIONS_MAX][FO_LANES];
     struct fo_mark received[FO_REGIONS_MAX][FO_LANES];
     uint64_t events_total;                                  /* own and received, ever */
+    struct fo_gaps gaps[FO_LANES];
     struct fo_state_mark mark[FO_MARKS_MAX]; unsigned mark_count;
 };
 
@@ -38,6 +40,8 @@ struct fo_ack_record {                  /* body of an ACK record, see proto of t
 void fo_state_apply_own(struct fo_state *s, const struct fo_batch_header *h, fo_region_set targets, uint64_t lsn);
 void fo_state_apply_received(struct fo_state *s, unsigned source, const struct fo_batch_header *h);
 void fo_state_apply_ack(struct fo_state *s, unsigned peer, const struct fo_ack_record *a);
+/* Any batch, also one that says nothing else to the state. */
+void fo_state_apply_lane(struct fo_state *s, enum fo_lane lane, uint64_t lsn);
 void fo_state_apply_mark(struct fo_state *s, uint64_t lsn, struct fo_wall at);
 /* Newest LSN from which at least `events` events follow; the oldest remembered when there are fewer. */
 uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);

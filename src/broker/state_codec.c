@@ -15,7 +15,7 @@
             return try_;                \
     } while (0)
 
-enum { CHECKPOINT_VERSION = 1, ACK_BYTES_MAX = FO_EXCEPTIONS_MAX * 16 + FO_HEADER_BYTES_MAX + 1024 };
+enum { CHECKPOINT_VERSION = 2, ACK_BYTES_MAX = FO_EXCEPTIONS_MAX * 16 + FO_HEADER_BYTES_MAX + 1024 };
 
 size_t
 fo_ack_record_bytes_max(size_t frame_bytes)
@@ -142,15 +142,37 @@ write_region(struct fo_writer *w, const struct fo_state *s, unsigned r, const ch
     }
 }
 
-/* [version, [[epoch, first x3]...], [last_seq, prev_root]x3, [[region, [tail, acked, oldest, epoch, seq]x3]...], events_total, [[lsn, events_total, at]...]] */
+static size_t
+gaps_bytes_max(const struct fo_state *s)
+{
+    size_t n = 0;
+
+    for (int k = 0; k < FO_LANES; k++)
+        n += 24 + s->gaps[k].count * (size_t)18;
+    return n;
+}
+
+static void
+write_gaps(struct fo_writer *w, const struct fo_gaps *g)
+{
+    fo_mp_write_uint(w, g->last_lsn);
+    fo_mp_write_array(w, 2 * g->count);
+    for (unsigned i = 0; i < g->count; i++) {
+        fo_mp_write_uint(w, g->gap[i].from_lsn);
+        fo_mp_write_uint(w, g->gap[i].to_lsn);
+    }
+}
+
+/* [version, [[epoch, first x3]...], [last_seq, prev_root]x3, [[region, [tail, acked, oldest, epoch, seq]x3]...], events_total, [[lsn, events_total, at]...],
+ * [last_lsn, [from, to, ...]]x3] */
 enum fo_err
 fo_checkpoint_encode(const struct fo_state *s, const struct fo_context *ctx, struct fo_buf *out)
 {
     struct fo_writer w;
 
-    TRY(fo_buf_reserve(out, 4096 + FO_EPOCHS_MAX * 48 + (size_t)ctx->regions.count * 200 + (size_t)s->mark_count * 32));
+    TRY(fo_buf_reserve(out, 4096 + gaps_bytes_max(s) + FO_EPOCHS_MAX * 48 + (size_t)ctx->regions.count * 200 + (size_t)s->mark_count * 32));
     w = fo_writer_of(out->p + out->n, out->cap - out->n);
-    fo_mp_write_array(&w, 6);
+    fo_mp_write_array(&w, 7);
     fo_mp_write_uint(&w, CHECKPOINT_VERSION);
     fo_mp_write_array(&w, s->epochs.count);
     for (unsigned i = 0; i < s->epochs.count; i++) {
@@ -175,6 +197,9 @@ fo_checkpoint_encode(const struct fo_state *s, const struct fo_context *ctx, str
         fo_mp_write_uint(&w, s->mark[i].events_total);
         fo_mp_write_int(&w, s->mark[i].at.us);
     }
+    fo_mp_write_array(&w, FO_LANES * 2);
+    for (int k = 0; k < FO_LANES; k++)
+        write_gaps(&w, &s->gaps[k]);
     if (w.overflow)
         return FO_ERR_TOO_LARGE;
     out->n += w.n;
@@ -277,6 +302,26 @@ read_marks(struct fo_reader *r, struct fo_state *s)
     return FO_OK;
 }
 
+static enum fo_err
+read_gaps(struct fo_reader *r, struct fo_gaps *g)
+{
+    uint32_t n;
+
+    TRY(fo_mp_read_uint(r, &g->last_lsn));
+    TRY(fo_mp_read_array(r, &n));
+    if (n % 2 != 0)
+        return FO_ERR_PROTO;
+    for (uint32_t i = 0; i < n; i += 2) {
+        struct fo_gap gap;
+
+        TRY(fo_mp_read_uint(r, &gap.from_lsn));
+        TRY(fo_mp_read_uint(r, &gap.to_lsn));
+        if (!fo_gaps_restore(g, gap))
+            return FO_ERR_PROTO;
+    }
+    return FO_OK;
+}
+
 enum fo_err
 fo_checkpoint_decode(struct fo_slice body, const struct fo_context *ctx, struct fo_state *ret_s)
 {
@@ -286,7 +331,7 @@ fo_checkpoint_decode(struct fo_slice body, const struct fo_context *ctx, struct 
 
     memset(ret_s, 0, sizeof *ret_s);
     TRY(fo_mp_read_array(&r, &n));
-    if (n < 6)
+    if (n < 7)
         return FO_ERR_PROTO;
     TRY(fo_mp_read_uint(&r, &version));
     if (version != CHECKPOINT_VERSION)
@@ -297,5 +342,11 @@ fo_checkpoint_decode(struct fo_slice body, const struct fo_context *ctx, struct 
     for (uint32_t i = 0; i < n; i++)
         TRY(read_region(&r, ctx, ret_s));
     TRY(fo_mp_read_uint(&r, &ret_s->events_total));
-    return read_marks(&r, ret_s);
+    TRY(read_marks(&r, ret_s));
+    TRY(fo_mp_read_array(&r, &n));
+    if (n != FO_LANES * 2)
+        return FO_ERR_PROTO;
+    for (int k = 0; k < FO_LANES; k++)
+        TRY(read_gaps(&r, &ret_s->gaps[k]));
+    return FO_OK;
 }

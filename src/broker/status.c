@@ -72,6 +72,6 @@ fo_status_make(const struct fo_broker *b)
     return json_pack("{s:b,s:s,s:b,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:i,s:b,s:i}", "success", 1, "region", b->ctx.config->region, "primary", b->ctx.config->is_primary,
         "version", FANOUT_VERSION, "epoch", epoch, "uptimeMs", (json_int_t)(fo_instant_since(b->ctx.now, b->ctx.started_at).ns / 1000000),
         "links", links, "journal", journal_json(b), "ledger", ledger, "counters", counters_json(&b->ctx.counters),
-        "subscribers", (int)b->fetches.parked_count,
+        "subscribers", (int)b->fetches.audience.parked_count,
         "feedHasSubscribers", (int)b->ctx.transport->ops->feed_has_subscribers(b->ctx.transport), "publishersWaiting", (int)b->waits.count);
 }

@@ -166,6 +166,8 @@ apply(struct fo_store *s, const struct fo_store_item *it)
     const struct fo_batch *b = it->batch;
     struct fo_ack_record a;
 
+    if (b != NULL)
+        fo_state_apply_lane(s->state, b->header.lane, it->lsn);
     if (b != NULL && b->is_own)
         fo_state_apply_own(s->state, &b->header, b->targets, it->lsn);
     else if (b != NULL)

@@ -77,7 +77,8 @@ def answers():
 
 
 def by_hand():
-    for i, text in enumerate(("c1.us-east-1.18f3c2a1b00.1000.0", "c1.a.0.0.0", "c1.z-9.ffffffffffffffff.ffffffffffffffff.ffffffff")):
+    for i, text in enumerate(("c2.us-east-1.18f3c2a1b00.0.4.1000.0.2000.7.1000.0", "c2.a.0.0.0.0.0.0.0.0.0",
+                              "c2.z-9.ffffffffffffffff.7fffffffffffffff.9" + 3 * ".ffffffffffffffff.ffffffff")):
         yield "cursor", f"{i}", text.encode()
     payloads = [b"", mp.pack({"order_id": 123, "status": "preparing", "items": [{"name": "x", "quantity": 1}]}), mp.pack([1, 2.5, None, "t"])]
     for path in sorted((ROOT / "proto/schemas").glob("*.json")):

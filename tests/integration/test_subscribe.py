@@ -20,7 +20,7 @@ class Subscribe(ClusterTest):
         self.assertEqual(ids(tenant="a", type="custom"), ["f0", "f2"])
         self.assertEqual(ids(key="l"), ["f2", "f3"])
         self.assertEqual(ids(tenant="b", key="k"), ["f1"])
-        self.assertEqual(ids(type=["custom", "order_status"], tenant="a"), ["f0", "f2", "f-eu"])
+        self.assertEqual(ids(type=["custom", "order_status"], tenant="a"), ["f-eu", "f0", "f2"])
         self.assertEqual(ids(region="eu-west-1"), ["f-eu"])
         self.assertEqual(ids(region="us-east-1"), ["f0", "f1", "f2", "f3"])
 

@@ -17,7 +17,7 @@ struct publisher {
 
 struct reader {
     unsigned node, filter;                      /* filter: enum reader_filter */
-    char cursor[128];
+    char cursor[160];
     uint64_t request;
     bool has_gap, is_now;
     uint64_t last_seq[TRUTH_NODES][FO_LANES];

@@ -50,6 +50,10 @@ node_state_hash(const struct node *n)
     h = mix(h, &s->events_total, sizeof s->events_total);
     for (unsigned i = 0; i < s->mark_count; i++)
         h = mix(h, &s->mark[i].lsn, sizeof s->mark[i].lsn);
+    for (int i = 0; i < FO_LANES; i++) {
+        h = mix(h, &s->gaps[i].last_lsn, sizeof s->gaps[i].last_lsn);
+        h = mix(h, s->gaps[i].gap, s->gaps[i].count * sizeof s->gaps[i].gap[0]);
+    }
     return h;
 }
 
@@ -128,8 +132,8 @@ check_bounds(struct sim *s, const struct node *n)
 {
     const struct fo_broker *b = n->broker;
 
-    if (b->waits.count + b->fetches.parked_count > n->open_count)
-        sim_fail(s, "%s keeps %u waits and %u fetches of %u open requests", region_name(n->index), b->waits.count, b->fetches.parked_count, n->open_count);
+    if (b->waits.count + b->fetches.audience.parked_count > n->open_count)
+        sim_fail(s, "%s keeps %u waits and %u fetches of %u open requests", region_name(n->index), b->waits.count, b->fetches.audience.parked_count, n->open_count);
     for (unsigned p = 1; p < b->ctx.regions.count; p++)
         for (int i = 0; i < FO_LANES; i++) {
             const struct fo_link_lane *l = &b->forward.peer[p].link.lane[i];

@@ -56,7 +56,7 @@ act(struct sim *s, const struct task *t)
     struct reader *r = &s->reader[t->a];
     uint64_t request = ++s->next_request;
     unsigned wait_ms = sim_chance(s, 300) ? 0 : (unsigned)sim_below(s, 1500);
-    char text[512], begin[160];
+    char text[512], begin[192];
 
     act_later(s, (unsigned)t->a, (5 + (int64_t)sim_below(s, 100)) * ms);
     if (r->request != 0)
@@ -118,7 +118,7 @@ begin_again(struct sim *s, unsigned i, const json_t *answer)
     struct reader *r = &s->reader[i];
     const char *code = json_string_value(json_object_get(json_object_get(answer, "error"), "code"));
     const char *earliest = json_string_value(json_object_get(answer, "cursor"));
-    unsigned long long lsn = 0;
+    unsigned long long lsn[FO_LANES] = { 0 }, first_lsn = s->node[r->node].disk.first_lsn;
 
     if (code != NULL && strcmp(code, "unavailable") == 0)
         return;                         /* again with the same cursor */
@@ -127,9 +127,9 @@ begin_again(struct sim *s, unsigned i, const json_t *answer)
         return;
     }
     s->covered.cursors_gone++;
-    (void)sscanf(r->cursor, "c1.%*[a-z0-9-].%*x.%llx", &lsn);
-    if (lsn >= s->node[r->node].disk.first_lsn && !s->plan.is_lossy)
-        sim_fail(s, "reader %u is told that its position %llx is gone, and it is there", i, lsn);
+    (void)sscanf(r->cursor, "c2.%*[a-z0-9-].%*x.%*x.%*x.%llx.%*x.%llx.%*x.%llx", &lsn[0], &lsn[1], &lsn[2]);
+    if (lsn[0] >= first_lsn && lsn[1] >= first_lsn && lsn[2] >= first_lsn && !s->plan.is_lossy)
+        sim_fail(s, "reader %u is told that its position %s is gone, and it is there", i, r->cursor);
     if (earliest == NULL)
         sim_fail(s, "reader %u is not told where to go on", i);
     snprintf(r->cursor, sizeof r->cursor, "%s", earliest ? earliest : "");
