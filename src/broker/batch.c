@@ -3,12 +3,11 @@
 
 #include <stdlib.h>
 
-enum { ARENA_KEPT_MAX = 1 << 20 };      /* a pooled batch keeps no more than this, so that a burst of large events is not held for ever */
+enum { POOL_BYTES_MAX = 8 << 20 };      /* of frames that pooled batches keep room for: what is under way at full rate; a burst of large events is not held for ever */
 
 static void
 batch_destroy(struct fo_batch *b)
 {
-    fo_buf_fini(&b->arena);
     fo_buf_fini(&b->sealed);
     free(b);
 }
@@ -29,6 +28,7 @@ fo_batch_pool_fini(struct fo_batch_pool *p)
         batch_destroy(b);
     }
     p->free_count = 0;
+    p->free_bytes = 0;
 }
 
 struct fo_batch *
@@ -39,18 +39,18 @@ fo_batch_take(struct fo_batch_pool *p)
     if (b != NULL) {
         p->free = b->next;
         p->free_count--;
+        p->free_bytes -= b->sealed.cap;
     } else {
         b = malloc(sizeof *b);
         if (b == NULL)
             return NULL;
-        fo_buf_init(&b->arena);
         fo_buf_init(&b->sealed);
     }
     b->next = NULL;
     b->count = 0;
     b->header.region = (struct fo_slice){ 0 };
     b->targets = 0;
-    b->arena.n = b->sealed.n = 0;
+    b->sealed.n = 0;
     b->msg = (struct fo_msg){ 0 };
     b->frame = (struct fo_slice){ 0 };
     return b;
@@ -64,11 +64,12 @@ fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_ba
     *take_batch = NULL;
     if (b->msg.handle != NULL)
         t->ops->msg_free(t, &b->msg);
-    if (p->free_count == p->free_max || b->arena.cap > ARENA_KEPT_MAX || b->sealed.cap > ARENA_KEPT_MAX) {
+    if (p->free_count == p->free_max || p->free_bytes + b->sealed.cap > POOL_BYTES_MAX) {
         batch_destroy(b);
         return;
     }
     b->next = p->free;
     p->free = b;
     p->free_count++;
+    p->free_bytes += b->sealed.cap;
 }

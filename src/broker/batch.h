@@ -12,10 +12,8 @@ struct fo_batch {
     struct fo_batch_header header;              /* own: slices into the region table; received: into the message */
     fo_region_set targets;                      /* of the regions we know */
     uint32_t count;
-    uint32_t record_at[FO_BATCH_EVENTS_MAX];    /* own, while open: offsets into arena */
-    struct fo_slice record[FO_BATCH_EVENTS_MAX];
+    struct fo_slice record[FO_BATCH_EVENTS_MAX];    /* into the frame */
     uint8_t verdict[FO_BATCH_EVENTS_MAX];       /* received: 0 or enum fo_verdict */
-    struct fo_buf arena;                        /* own: records as encoded */
     struct fo_buf sealed;                       /* own: the frame */
     struct fo_msg msg;                          /* received: the frame */
     struct fo_slice frame;
@@ -25,7 +23,7 @@ struct fo_batch {
 
 static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }
 
-struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; };
+struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; size_t free_bytes; };
 void fo_batch_pool_init(struct fo_batch_pool *p, unsigned free_max);
 void fo_batch_pool_fini(struct fo_batch_pool *p);
 /* An empty batch; null without memory. */

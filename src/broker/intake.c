@@ -18,14 +18,18 @@ fo_intake_init(struct fo_intake *in, const struct fo_state *state)
     memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
     memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
     fo_buf_init(&in->answer);
+    for (int i = 0; i < FO_LANES; i++)
+        fo_buf_init(&in->gathered[i].records);
 }
 
 void
 fo_intake_fini(struct fo_intake *in)
 {
-    for (int i = 0; i < FO_LANES; i++)
+    for (int i = 0; i < FO_LANES; i++) {
         if (in->open[i] != NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &in->open[i]);
+        fo_buf_fini(&in->gathered[i].records);
+    }
     fo_buf_fini(&in->answer);
 }
 
@@ -55,17 +59,25 @@ fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
 static void
 seal(struct fo_intake *in, enum fo_lane lane)
 {
+    struct fo_buf *records = &in->gathered[lane].records;
+    const uint32_t *record_at = in->gathered[lane].record_at;
     struct fo_batch *b = in->open[lane];
+    struct fo_frame frame;
     enum fo_err err;
 
     in->open[lane] = NULL;
     fill_header(in, lane, b);
     for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t end = i + 1 < b->count ? b->record_at[i + 1] : (uint32_t)b->arena.n;
+        uint32_t end = i + 1 < b->count ? record_at[i + 1] : (uint32_t)records->n;
 
-        b->record[i] = fo_slice_of(b->arena.p + b->record_at[i], end - b->record_at[i]);
+        b->record[i] = fo_slice_of(records->p + record_at[i], end - record_at[i]);
     }
     err = fo_batch_seal(&b->header, b->record, in->ctx->key, &b->sealed);
+    records->n = 0;
+    if (err == FO_OK)
+        err = fo_frame_split(fo_buf_slice(&b->sealed), &frame);
+    if (err == FO_OK)
+        err = fo_batch_records(frame.body, b->count, b->record);
     if (err == FO_OK) {
         memcpy(in->prev_root[lane], b->header.root, FO_HASH_BYTES);
         b->frame = fo_buf_slice(&b->sealed);
@@ -86,13 +98,13 @@ fo_intake_seal(struct fo_intake *in)
             seal(in, i);
 }
 
-/* Room for one event more, in the arena and in the frame to come. */
+/* Room for one event more, where it is gathered and in the frame to come. */
 static enum fo_err
-reserve(struct fo_batch *b, size_t bytes)
+reserve(struct fo_buf *records, struct fo_batch *b, size_t bytes)
 {
-    enum fo_err err = fo_buf_reserve(&b->arena, bytes);
+    enum fo_err err = fo_buf_reserve(records, bytes);
 
-    return err != FO_OK ? err : fo_buf_reserve(&b->sealed, fo_frame_bytes_max(b->count + 1, b->arena.n + bytes));
+    return err != FO_OK ? err : fo_buf_reserve(&b->sealed, fo_frame_bytes_max(b->count + 1, records->n + bytes));
 }
 
 /* The lane's open batch with room for `bytes` more; null without memory. From here on nothing that seals it can fail for want of memory. */
@@ -100,9 +112,10 @@ static struct fo_batch *
 open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
 {
     const struct fo_config *c = in->ctx->config;
+    struct fo_buf *records = &in->gathered[lane].records;
     struct fo_batch *b = in->open[lane];
 
-    if (b != NULL && (b->targets != targets || b->count >= c->limits.batch_events_max || b->arena.n + bytes > c->limits.batch_bytes_max)) {
+    if (b != NULL && (b->targets != targets || b->count >= c->limits.batch_events_max || records->n + bytes > c->limits.batch_bytes_max)) {
         seal(in, lane);
         b = NULL;
     }
@@ -114,7 +127,7 @@ open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_
         b->source = 0;
         b->targets = targets;
     }
-    if (reserve(b, bytes) != FO_OK || (in->open[lane] == NULL && fo_store_reserve(in->store) != FO_OK)) {
+    if (reserve(records, b, bytes) != FO_OK || (in->open[lane] == NULL && fo_store_reserve(in->store) != FO_OK)) {
         if (in->open[lane] == NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &b);
         return NULL;
@@ -168,17 +181,18 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     fo_region_set targets = e->targets != 0 ? e->targets : fo_context_all(in->ctx);
     size_t bytes = fo_event_encoded_max(e);
     struct fo_batch *b = open_batch(in, e->lane, targets, bytes);
+    struct fo_buf *records = &in->gathered[e->lane].records;
     struct fo_dedupe_entry entry = { .fp = *fp, .epoch = in->epoch, .targets = targets, .accepted_at = in->ctx->wall, .lane = (uint8_t)e->lane };
     struct fo_writer out;
 
     if (b == NULL)
         return FO_ERR_NO_MEMORY;
-    out = fo_writer_of(b->arena.p + b->arena.n, bytes);
+    out = fo_writer_of(records->p + records->n, bytes);
     fo_event_encode(e, &out);
     if (out.overflow)
         return FO_ERR_INTERNAL;
-    b->record_at[b->count++] = (uint32_t)b->arena.n;
-    b->arena.n += out.n;
+    in->gathered[e->lane].record_at[b->count++] = (uint32_t)records->n;
+    records->n += out.n;
     entry.seq = ++in->last_seq[e->lane];
     t->position = (struct fo_position){ in->epoch, entry.seq, e->lane };
     t->targets = targets;

@@ -156,18 +156,15 @@ fill_deliveries(const struct fo_context *ctx, const struct fo_wait *t, uint32_t 
 static void
 fill_result(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, struct fo_publish_result *r, struct fo_delivery *d)
 {
+    static const struct fo_fault no_memory = { FO_ERR_NO_MEMORY, "", "memory; retry later" };
     const struct fo_wait_event *e = &t->event[i];
     bool is_settled;
 
     r->event_id = e->id;
-    if (e->is_refused && e->fault == NULL)
-        (void)fo_fault_set(&r->fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
-    else if (e->is_refused)
-        r->fault = *e->fault;
     if (e->is_refused) {
+        r->fault = e->fault != NULL ? e->fault : &no_memory;
         return;
     }
-    r->fault.err = FO_OK;
     r->is_duplicate = e->is_duplicate;
     r->position = e->position;
     r->region = fo_context_name(ctx, e->source);
@@ -181,13 +178,13 @@ static void
 answer(struct fo_waits *w, struct fo_wait *t)
 {
     struct fo_publish_result *results = calloc(t->event_count ? t->event_count : 1, sizeof *results);
-    struct fo_delivery *deliveries = calloc((size_t)t->event_count * (peers_of(w->ctx) + 1) + 1, sizeof *deliveries);
+    struct fo_delivery *deliveries = calloc(t->is_brief ? 1 : (size_t)t->event_count * (peers_of(w->ctx) + 1) + 1, sizeof *deliveries);
     enum fo_err err = FO_ERR_NO_MEMORY;
 
     w->answer.n = 0;
     if (results != NULL && deliveries != NULL) {
         for (uint32_t i = 0; i < t->event_count; i++)
-            fill_result(w->ctx, t, i, &results[i], &deliveries[(size_t)i * peers_of(w->ctx)]);
+            fill_result(w->ctx, t, i, &results[i], t->is_brief ? deliveries : &deliveries[(size_t)i * peers_of(w->ctx)]);
         err = fo_publish_answer_encode(t->encoding, t->is_many, t->is_brief, fo_context_name(w->ctx, 0), results, t->event_count, &w->answer);
     }
     if (err != FO_OK)

@@ -67,7 +67,7 @@ struct fo_delivery {
 };
 
 struct fo_publish_result {                  /* one event's answer */
-    struct fo_fault fault;                  /* err FO_OK: accepted */
+    const struct fo_fault *fault;           /* null: accepted */
     struct fo_slice event_id;
     bool is_duplicate;                      /* the id was accepted before; position is the first one's */
     const char *region;                     /* of the position; null: this region's. A duplicate may be another region's event */

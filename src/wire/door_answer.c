@@ -118,10 +118,10 @@ emit_result(struct fo_emit *e, const char *region, const struct fo_publish_resul
 {
     bool has_total = r->total_latency_us >= 0;
 
-    if (r->fault.err != FO_OK) {
+    if (r->fault != NULL) {
         fo_emit_map(e, 2);
         emit_success(e, false);
-        emit_error(e, &r->fault, 0);
+        emit_error(e, r->fault, 0);
         fo_emit_map_end(e);
         return;
     }
@@ -154,7 +154,7 @@ count_results(const struct fo_publish_result *results, unsigned count)
 
     for (unsigned i = 0; i < count; i++) {
         const struct fo_publish_result *r = &results[i];
-        if (r->fault.err != FO_OK) {
+        if (r->fault != NULL) {
             t.failed++;
             continue;
         }
@@ -188,11 +188,11 @@ emit_brief(struct fo_emit *e, const char *region, const struct fo_publish_result
     fo_emit_key(e, "errors");
     fo_emit_array(e, t.failed);
     for (unsigned i = 0; i < count && t.failed > 0; i++) {
-        if (results[i].fault.err == FO_OK)
+        if (results[i].fault == NULL)
             continue;
         fo_emit_map(e, 2);
         emit_count(e, "index", i);
-        emit_error(e, &results[i].fault, 0);
+        emit_error(e, results[i].fault, 0);
         fo_emit_map_end(e);
     }
     fo_emit_array_end(e);

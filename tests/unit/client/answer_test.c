@@ -173,10 +173,11 @@ test_the_broker_understands_a_fetch(void **state)
 static void
 make_answer(bool is_brief, struct fo_buf *out)
 {
+    static const struct fo_fault refused = { FO_ERR_SCHEMA, "data.status", "must be text" };
     struct fo_publish_result r[3] = {
         { .event_id = FO_SLICE_LIT("a"), .position = { 0x18f, 42, FO_LANE_HIGH }, .deliveries = deliveries, .delivery_count = 2,
             .total_latency_us = 1200, .is_success = false },
-        { .fault = { FO_ERR_SCHEMA, "data.status", "must be text" }, .total_latency_us = -1 },
+        { .fault = &refused, .total_latency_us = -1 },
         { .event_id = FO_SLICE_LIT("c"), .is_duplicate = true, .position = { 0x18f, 7, FO_LANE_LOW }, .total_latency_us = -1,
             .is_success = true },
     };

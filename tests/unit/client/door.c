@@ -66,7 +66,7 @@ find(struct door *d, struct fo_slice id, struct fo_slice tenant)
 }
 
 static void
-take_event(struct door *d, struct fo_slice bytes, struct fo_publish_result *result)
+take_event(struct door *d, struct fo_slice bytes, struct fo_publish_result *result, struct fo_fault *fault)
 {
     static const struct fo_delivery done = { "us-west-2", FO_DELIVERY_DELIVERED, 840, 1 };
     static const struct fo_delivery pending = { "us-west-2", FO_DELIVERY_PENDING, -1, 2 };
@@ -76,9 +76,10 @@ take_event(struct door *d, struct fo_slice bytes, struct fo_publish_result *resu
 
     *result = (struct fo_publish_result){ .total_latency_us = 1200, .is_success = !d->is_never_fulfilled,
         .deliveries = d->is_never_fulfilled ? &pending : &done, .delivery_count = 1 };
-    if (fo_event_decode_publish(bytes, &rules, &e, &result->fault) != FO_OK)
+    if (fo_event_decode_publish(bytes, &rules, &e, fault) != FO_OK) {
+        result->fault = fault;
         return;
-    memset(&result->fault, 0, sizeof(result->fault));
+    }
     result->event_id = e.id;
     known = find(d, e.id, e.tenant);
     if (known != NULL) {
@@ -97,22 +98,24 @@ static void
 answer_publish(struct door *d, const struct fo_request *request, struct fo_buf *out)
 {
     struct fo_publish_result *results = calloc(request->events_count, sizeof(*results));
+    struct fo_fault *faults = calloc(request->events_count, sizeof(*faults));
     struct fo_request rest = *request;
     struct fo_fault busy = { .err = FO_ERR_BUSY };
     struct fo_slice bytes;
 
-    MUST(results != NULL);
+    MUST(results != NULL && faults != NULL);
     d->publishes++;
     if (d->busy_left > 0) {
         d->busy_left--;
         MUST(fo_error_answer_encode(request->encoding, &busy, 10, out) == FO_OK);
     } else {
         for (uint32_t i = 0; fo_request_next_event(&rest, &bytes); i++)
-            take_event(d, bytes, &results[i]);
+            take_event(d, bytes, &results[i], &faults[i]);
         MUST(fo_publish_answer_encode(request->encoding, request->is_many, request->is_brief, d->region, results,
             request->events_count, out) == FO_OK);
     }
     free(results);
+    free(faults);
 }
 
 /* Where a fetch begins; cursors are "c1.REGION.INDEX". False: gone. */

@@ -29,10 +29,9 @@ accepted(const char *id, uint64_t seq)
 static struct fo_publish_result
 refused(void)
 {
-    struct fo_publish_result r = { .total_latency_us = -1 };
+    static const struct fo_fault fault = { FO_ERR_SCHEMA, "data.status", "one of \"open\", closed" };
 
-    fo_fault_set(&r.fault, FO_ERR_SCHEMA, "data.status", "one of \"open\", closed");
-    return r;
+    return (struct fo_publish_result){ .fault = &fault, .total_latency_us = -1 };
 }
 
 /* The answer in JSON is as given; the one in msgpack says the same. */
