@@ -2,14 +2,22 @@
 """The brokers that fanout-3 runs on: how three of each are started on loopback, A publishing to B and C, and how to speak to them.
 
 A peer is up for one measurement or a few, then ended, by its processes' ids. Ports are fixed, 17001 to 17899."""
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 RECORD_BYTES = 256
+
+
+def end_orderly():
+    """Being terminated ends the brokers too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Peer:
@@ -21,10 +29,12 @@ class Peer:
     package = ""            # Debian's, that brings them
     promises = "no · no · no"
     events = 1.0            # of the number asked for: slow peers get fewer, so that a round has an end
+    backlog = 1.0           # likewise, of the events that wait
     window = 16384
     has_sync = False
-    has_backlog = True      # can hold events for subscribers that do not read
+    has_backlog = True      # can hold events for subscribers that do not read, and for brokers that stand still
     is_oneshot = False      # serves one set of connections only
+    is_slow = False         # takes long to start, so one set of brokers serves several runs
 
     def __init__(self, build, scratch):
         self.build, self.scratch, self.processes = build, scratch, []
@@ -37,11 +47,12 @@ class Peer:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def start(self, *command):
+    def start(self, *command, **environment):
         program = self.build / "bench" / command[0]
         first = str(program if program.exists() else command[0])
         log = open(self.scratch / f"{self.name}.log", "ab")
-        self.processes.append(subprocess.Popen([first, *map(str, command[1:])], stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        self.processes.append(subprocess.Popen([first, *map(str, command[1:])], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                               env={**os.environ, **environment}))
         log.close()
 
     def pids(self):
@@ -84,12 +95,17 @@ class Fanout(Peer):
     def program(self, name):
         return self.build / "src/cmd" / name
 
+    def port(self, i):
+        return 17801 + 3 * i
+
+    def link(self, i):
+        return f"tcp://127.0.0.1:{17802 + 3 * i}"
+
     def configure(self, i, region, directory):
-        base = 17800 + 3 * i
-        peers = "".join(f"  - region: {r}\n    link: tcp://127.0.0.1:{17800 + 3 * k + 2}\n" for k, r in enumerate(self.regions) if r != region)
+        others = "".join(f"  - region: {r}\n    link: {self.link(k)}\n" for k, r in enumerate(self.regions) if r != region)
         path = directory / f"{region}.yaml"
         path.write_text(f"region: {region}\ndata_dir: '{directory}/{region}'\nkeys:\n  secret_key: '{directory}/{region}.key'\n  public_keys: '{directory}'\n"
-                        f"listen:\n  door: tcp://127.0.0.1:{base + 1}\n  link: tcp://127.0.0.1:{base + 2}\npeers:\n{peers}"
+                        f"listen:\n  door: tcp://127.0.0.1:{self.port(i)}\n  link: {self.link(i)}\npeers:\n{others}"
                         f"journal:\n  durability: {self.durability}\n{self.more()}")
         return path
 
@@ -142,33 +158,62 @@ class RawDurable(Raw):
 class Zmq(Peer):
     name, driver, ports, needs, package = "ZeroMQ proxies", "zmq", (17101, 17103, 17104), ("relay_zmq",), "libzmq3-dev"
 
+    relay, inner = "relay_zmq", 17102
+
     def up(self):
-        self.start("relay_zmq", 17101, 17102)
+        self.start(self.relay, self.ports[0], self.inner)
         time.sleep(0.2)
-        self.start("relay_zmq", 17102, 17103, "connect")
-        self.start("relay_zmq", 17102, 17104, "connect")
+        for port in self.ports[1:]:
+            self.start(self.relay, self.inner, port, "connect")
         time.sleep(0.3)
+
+
+class Nng(Zmq):
+    """One event a message; what a slow subscriber does not take is dropped, so few are in flight."""
+
+    name, driver, ports, needs, package = "NNG raw device, one event a message", "nng", (17121, 17123, 17124), ("relay_nng",), ""
+    relay, inner, events, window, has_backlog = "relay_nng", 17122, 0.1, 4096, False
 
 
 class Nats(Peer):
     name, driver, ports, needs, package = "NATS gateways", "nats", (17201, 17202, 17203), ("nats-server",), "nats-server"
 
+    def link(self, i, name):
+        gateways = ", ".join(f'{{name: {s}, url: "nats://127.0.0.1:{17211 + k}"}}' for k, s in enumerate("ABC"))
+        return f'gateway {{ name: {name}, listen: "127.0.0.1:{17211 + i}", gateways: [{gateways}] }}'
+
     def up(self):
-        gateways = ", ".join(f'{{name: {s}, url: "nats://127.0.0.1:{17211 + i}"}}' for i, s in enumerate("ABC"))
         for i, s in enumerate("ABC"):
             conf = self.directory(s) / "conf"
-            conf.write_text(f'server_name: {s}\nlisten: 127.0.0.1:{17201 + i}\nmax_pending: 512MB\nwrite_deadline: "60s"\n'
-                            f'gateway {{ name: {s}, listen: "127.0.0.1:{17211 + i}", gateways: [{gateways}] }}\n')
+            conf.write_text(f'server_name: {s}\nlisten: 127.0.0.1:{17201 + i}\nmax_pending: 512MB\nwrite_deadline: "60s"\n{self.link(i, s)}\n')
             self.start("nats-server", "-c", conf)
         self.wait_ports()
         time.sleep(2)
+
+
+class NatsRoutes(Nats):
+    name = "NATS routes"
+
+    def link(self, i, name):
+        routes = ", ".join(f"nats://127.0.0.1:{17211 + k}" for k in range(3))
+        return f'cluster {{ name: x, listen: "127.0.0.1:{17211 + i}", routes: [{routes}] }}'
+
+
+class NatsLeafs(Nats):
+    name = "NATS leaf nodes"
+
+    def link(self, i, name):
+        return 'leafnodes { listen: "127.0.0.1:17211" }' if i == 0 else 'leafnodes { remotes: [{url: "nats://127.0.0.1:17211"}] }'
 
 
 class JetStream(Peer):
     """A stream in A and file mirrors of it in B and C over leaf nodes; no fsync, which is its default."""
 
     name, driver, ports, needs, package = "NATS JetStream mirrors", "js", (17301, 17302, 17303), ("nats-server",), "nats-server"
-    promises, events, has_sync = "no · no · yes", 0.2, True
+    promises, events = "no · no · yes", 0.2
+
+    def prepare_store(self, path):
+        pass
 
     def ask(self, port, subject, body):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
@@ -185,6 +230,9 @@ class JetStream(Peer):
     def up(self):
         for i, s in enumerate("ABC"):
             directory = self.directory(s)
+            (directory / "store").mkdir()
+            if s == "A":
+                self.prepare_store(directory / "store")
             leaf = '{ listen: "127.0.0.1:17311" }' if s == "A" else '{ remotes: [{url: "nats://127.0.0.1:17311"}] }'
             (directory / "conf").write_text(f'server_name: {s}\nlisten: 127.0.0.1:{17301 + i}\nmax_pending: 512MB\nwrite_deadline: "60s"\n'
                                             f'jetstream {{ store_dir: "{directory}/store", domain: {s}, max_file_store: 20GB }}\nleafnodes {leaf}\n')
@@ -195,6 +243,17 @@ class JetStream(Peer):
         for port in (17302, 17303):
             self.ask(port, "$JS.API.STREAM.CREATE.M",
                      '{"name":"M","storage":"file","num_replicas":1,"mirror":{"name":"ev","external":{"api":"$JS.A.API","deliver":""}}}')
+
+
+class JetStreamSync(JetStream):
+    """Each write to the stream's files in A is synchronous (ext4's attribute S): this version has no setting for it."""
+
+    name, needs = "NATS JetStream, synchronous files", ("nats-server", "chattr")
+    promises, events, backlog, window = "yes · no · yes", 0.02, 0.1, 1024
+    has_sync = True
+
+    def prepare_store(self, path):
+        subprocess.run(["chattr", "+S", path], check=True)
 
 
 class Redis(Peer):
@@ -217,7 +276,11 @@ class Redis(Peer):
 
 
 class RedisStreams(Redis):
-    name, driver, promises, events, has_sync = "Redis Streams, fsync always", "redisst", "yes · no · no", 0.3, True
+    name, driver, events = "Redis Streams over replicas", "redisst", 0.3
+
+
+class RedisStreamsSync(RedisStreams):
+    name, promises, has_sync = "Redis Streams, fsync always", "yes · no · no", True
     options = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
 
 
@@ -241,5 +304,54 @@ class Mosquitto1(Mosquitto):
     name, driver, qos, events, window, promises = "Mosquitto bridges QoS 1", "mqtt1", 1, 0.08, 1024, "no · no · yes"
 
 
-ALL = {"fanout": Fanout, "fanout-process": FanoutProcess, "raw": Raw, "raw-durable": RawDurable, "zmq": Zmq, "nats": Nats, "jetstream": JetStream,
-       "redis": Redis, "redis-streams": RedisStreams, "mosquitto": Mosquitto, "mosquitto-qos1": Mosquitto1}
+class Rabbit(Peer):
+    """Three separate nodes: A's exchange feeds a durable queue for each of B and C, a shovel in each of these moves it on. Every queue
+    has two priorities, so that a high event may pass."""
+
+    name, driver, ports, package = "RabbitMQ shovels, durable, confirms", "amqp", (17601, 17602, 17603), "rabbitmq-server"
+    program, plugin = "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq_shovel"
+    promises, events, backlog, window, has_sync, is_slow = "yes · no · yes", 0.02, 0.1, 2048, True, True
+
+    def missing(self):
+        return [] if Path(self.program).exists() and shutil.which("epmd") else ["rabbitmq-server"]
+
+    def definitions(self, i, site):
+        queues = ["toB", "toC"] if i == 0 else ["sub"]
+        defined = {"vhosts": [{"name": "/"}], "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
+                   "permissions": [{"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+                   "exchanges": [{"name": "ev", "vhost": "/", "type": "fanout", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}],
+                   "queues": [{"name": q, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {"x-max-priority": 1}} for q in queues]}
+        if i == 0:
+            defined["bindings"] = [{"source": "ev", "vhost": "/", "destination": q, "destination_type": "queue", "routing_key": "", "arguments": {}} for q in queues]
+        else:
+            defined["parameters"] = [{"vhost": "/", "component": "shovel", "name": "from-a", "value": {
+                "src-protocol": "amqp091", "src-uri": f"amqp://127.0.0.1:{self.ports[0]}", "src-queue": f"to{site}", "src-prefetch-count": 1000,
+                "dest-protocol": "amqp091", "dest-uri": f"amqp://127.0.0.1:{self.ports[i]}", "dest-queue": "sub", "ack-mode": "on-confirm"}}]
+        return json.dumps(defined)
+
+    def up(self):
+        common = {"ERL_EPMD_PORT": "17699", "ERL_EPMD_ADDRESS": "127.0.0.1", "HOME": str(self.directory("home"))}
+        self.start("epmd", **common)
+        for i, s in enumerate("ABC"):
+            d = self.directory(s)
+            (d / "plugins").write_text(f"[{self.plugin}].")
+            (d / "definitions.json").write_text(self.definitions(i, s))
+            (d / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{self.ports[i]}\ndistribution.listener.interface = 127.0.0.1\nlog.file = false\nlog.console = true\n"
+                                             f"log.console.level = warning\ndisk_free_limit.absolute = 1GB\nload_definitions = {d}/definitions.json\n")
+            self.start(self.program, RABBITMQ_NODENAME=f"bench{s}@localhost", RABBITMQ_CONFIG_FILE=f"{d}/rabbitmq", RABBITMQ_MNESIA_BASE=f"{d}/db", RABBITMQ_LOG_BASE=f"{d}/log",
+                       RABBITMQ_ENABLED_PLUGINS_FILE=f"{d}/plugins", RABBITMQ_DIST_PORT=str(17611 + i), RABBITMQ_PID_FILE=f"{d}/pid", **common)
+        self.wait_ports()
+        time.sleep(3)
+
+    def pids(self):
+        """Of the Erlang machines, which are the scripts' children."""
+        found = []
+        for p in self.processes[1:]:
+            tree = [p.pid, *map(int, Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text().split())]
+            found += [pid for pid in tree if "beam" in Path(f"/proc/{pid}/comm").read_text()][:1]
+        return found
+
+
+ALL = {"fanout": Fanout, "fanout-process": FanoutProcess, "raw": Raw, "raw-durable": RawDurable, "zmq": Zmq, "nats": Nats, "nats-routes": NatsRoutes,
+       "nats-leafs": NatsLeafs, "redis": Redis, "redis-streams": RedisStreams, "redis-streams-sync": RedisStreamsSync, "nng": Nng, "jetstream": JetStream,
+       "jetstream-sync": JetStreamSync, "mosquitto": Mosquitto, "mosquitto-qos1": Mosquitto1, "rabbitmq": Rabbit}

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What each stage costs per event, in nanoseconds: `ninja -C BUILD bench/stage_bench && BUILD/bench/stage_bench`. Batches of 256 events with
- * 256 bytes of payload; one thread; no network. The journal's lines are its whole time, writing included: bare, and with fdatasync. */
+ * What each stage costs per event, in nanoseconds: `ninja -C BUILD bench/stage_bench && BUILD/bench/stage_bench [MS_A_ROUND]`. Batches of 256 events with
+ * 256 bytes of payload; one thread. The journal's lines are its whole time, writing included: bare, and with fdatasync; so is the link's, from
+ * one socket to the other. Then sealing and verifying by batch size. */
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +24,7 @@
 #include "wire/msgpack.h"
 #include "wire/schema.h"
 
-enum { COUNT = FO_BATCH_EVENTS_MAX, PAYLOAD_BYTES = 256, REQUEST_EVENT_MAX = 512, RECORD_MAX = 600, DEDUPE_CAP = 262144, ROUND_NS = 200 * 1000 * 1000, ROUNDS = 3 };
+enum { COUNT = FO_BATCH_EVENTS_MAX, PAYLOAD_BYTES = 256, REQUEST_EVENT_MAX = 512, RECORD_MAX = 600, DEDUPE_CAP = 262144, ROUND_MS = 200, ROUNDS = 3 };
 
 struct bench {
     struct fo_key_pair pair;
@@ -33,14 +37,16 @@ struct bench {
     struct fo_slice published[COUNT], checked[COUNT], record[COUNT], found[COUNT];
     struct fo_event event[COUNT];
     struct fo_fingerprint fp[COUNT];
-    struct fo_buf frame, answer;
+    struct fo_buf frame, answer, ack;
     struct fo_journal *journal;
+    nng_socket from, to;
     uint64_t next_id;
 };
 
 static struct fo_region_names regions = { { "us-east-1", "us-west-2", "eu-west-1" }, 3 };
 static uint8_t fingerprint_key[FO_FINGERPRINT_KEY_BYTES];
 static uint64_t durable_lsn;
+static double round_ns = ROUND_MS * 1e6;
 
 static void
 must(enum fo_err err, const char *what)
@@ -116,7 +122,7 @@ encode(struct bench *b)
 static void
 hash(struct bench *b)
 {
-    fo_merkle_root(b->record, COUNT, b->header.root);
+    fo_merkle_root(b->record, b->header.count, b->header.root);
 }
 
 static void
@@ -183,9 +189,68 @@ journal(struct bench *b)
     j->ops->trim(j, lsn);
 }
 
-/* The best of several rounds: what the work costs, without what else the machine did. */
 static void
-measure(struct bench *b, const char *name, void (*run)(struct bench *))
+make_ack(struct bench *b)
+{
+    struct fo_control c = { .region = fo_slice_str(regions.name[0]), .key_id = b->pair.public_half.id, .target = fo_slice_str(regions.name[1]), .session = 1, .sent_at = { 1 },
+        .epoch_acked = { 0, b->header.epoch }, .cum_seq = { 0, b->header.first_seq } };
+
+    b->ack.n = 0;
+    must(fo_control_seal(FO_FRAME_ACK, &c, &b->pair, &b->ack), "ack");
+}
+
+static void
+verify_ack(struct bench *b)
+{
+    struct fo_control c;
+    struct fo_frame frame;
+
+    must(fo_frame_split(fo_buf_slice(&b->ack), &frame), "split");
+    must(fo_control_decode(&frame, &c), "ack");
+    must(fo_control_verify(&frame, &c, &b->ring), "ack");
+}
+
+static void
+must_nng(int err)
+{
+    if (err == 0)
+        return;
+    fprintf(stderr, "stage_bench: nng: %s\n", nng_strerror(err));
+    exit(1);
+}
+
+static void
+send_frame(struct bench *b)
+{
+    nng_msg *m;
+
+    must_nng(nng_msg_alloc(&m, b->frame.n));
+    memcpy(nng_msg_body(m), b->frame.p, b->frame.n);
+    must_nng(nng_sendmsg(b->from, m, 0));
+    must_nng(nng_recvmsg(b->to, &m, 0));
+    nng_msg_free(m);
+}
+
+static void
+open_link(struct bench *b)
+{
+    nng_listener listener;
+    nng_sockaddr at;
+    char url[64];
+
+    must_nng(nng_sub0_open(&b->to));
+    must_nng(nng_socket_set(b->to, NNG_OPT_SUB_SUBSCRIBE, "", 0));
+    must_nng(nng_listen(b->to, "tcp://127.0.0.1:0", &listener, 0));
+    must_nng(nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &at));
+    snprintf(url, sizeof url, "tcp://127.0.0.1:%u", (unsigned)be16toh(at.s_in.sa_port));
+    must_nng(nng_pub0_open(&b->from));
+    must_nng(nng_dial(b->from, url, NULL, 0));
+    usleep(100000);             /* PUB drops what it is given before the connection stands on both sides */
+}
+
+/* Of one event, the best of several rounds: what the work costs, without what else the machine did. */
+static double
+ns_per_event(struct bench *b, void (*run)(struct bench *))
 {
     double best = 0;
 
@@ -193,12 +258,18 @@ measure(struct bench *b, const char *name, void (*run)(struct bench *))
         double began = now_ns(), each;
         unsigned calls = 0;
 
-        for (; now_ns() - began < ROUND_NS; calls++)
+        for (; now_ns() - began < round_ns; calls++)
             run(b);
-        each = (now_ns() - began) / calls / COUNT;
+        each = (now_ns() - began) / calls / b->header.count;
         best = round == 0 || each < best ? each : best;
     }
-    printf("%-44s %8.0f\n", name, best);
+    return best;
+}
+
+static void
+measure(struct bench *b, const char *name, void (*run)(struct bench *))
+{
+    printf("| %s | %.0f |\n", name, ns_per_event(b, run));
 }
 
 static void
@@ -275,6 +346,7 @@ prepare(struct bench *b)
     };
     fo_buf_init(&b->frame);
     fo_buf_init(&b->answer);
+    fo_buf_init(&b->ack);
     for (unsigned i = 0; i < COUNT; i++) {
         b->published[i] = request_event(b, "custom", false);
         b->checked[i] = request_event(b, "order_status", true);
@@ -284,27 +356,56 @@ prepare(struct bench *b)
         b->event[i].acceptedtime = (struct fo_wall){ 1700000000000000 };
 }
 
+static void
+measure_stages(struct bench *b)
+{
+    printf("| stage, batches of %d | ns/event |\n| --- | --- |\n", COUNT);
+    measure(b, "decode, payload opaque", decode);
+    measure(b, "decode, payload validated by schema", decode_and_validate);
+    measure(b, "fingerprint of tenant and id", fingerprint);
+    measure(b, "dedupe: find and add, table full", dedupe);
+    decode(b);
+    for (unsigned i = 0; i < COUNT; i++)
+        b->event[i].acceptedtime = (struct fo_wall){ 1700000000000000 };
+    measure(b, "encode the record", encode);
+    measure(b, "hash: leaves and tree", hash);
+    measure(b, "seal: hash, copy, sign", hash_and_sign);
+    measure_journal(b, "journal: write one batch (each region)", false);
+    measure_journal(b, "journal: write and sync one batch (each region)", true);
+    measure(b, "link: send and receive the frame by NNG (each target)", send_frame);
+    measure(b, "verify: signature, hash (each target)", verify);
+    measure(b, "read the record (each target)", read_records);
+    measure(b, "push: answer to a reader, msgpack (each target)", answer);
+    measure(b, "ack: make and sign (each target)", make_ack);
+    measure(b, "ack: read and verify (each target)", verify_ack);
+}
+
+/* What signing costs when few events share it. */
+static void
+measure_sizes(struct bench *b)
+{
+    static const unsigned counts[] = { 1, 16, 64, COUNT };
+
+    printf("\n| events in a batch | seal, ns/event | verify | of it hash |\n| --- | --- | --- | --- |\n");
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        double sealed;
+
+        b->header.count = counts[i];
+        sealed = ns_per_event(b, hash_and_sign);
+        printf("| %u | %.0f | %.0f | %.0f |\n", counts[i], sealed, ns_per_event(b, verify), ns_per_event(b, hash));
+    }
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
     static struct bench b;
 
+    if (argc > 1)
+        round_ns = atof(argv[1]) * 1e6;
     prepare(&b);
-    printf("%-44s %8s\n", "stage, batches of 256", "ns/event");
-    measure(&b, "decode, payload opaque", decode);
-    measure(&b, "decode, payload validated by schema", decode_and_validate);
-    measure(&b, "fingerprint of tenant and id", fingerprint);
-    measure(&b, "dedupe: find and add, table full", dedupe);
-    decode(&b);
-    for (unsigned i = 0; i < COUNT; i++)
-        b.event[i].acceptedtime = (struct fo_wall){ 1700000000000000 };
-    measure(&b, "encode the record", encode);
-    measure(&b, "hash: leaves and tree", hash);
-    measure(&b, "seal: hash, copy, sign", hash_and_sign);
-    measure(&b, "verify: signature, hash (each target)", verify);
-    measure(&b, "read the record (each target)", read_records);
-    measure(&b, "answer to a reader, msgpack", answer);
-    measure_journal(&b, "journal: write one batch", false);
-    measure_journal(&b, "journal: write and sync one batch", true);
+    open_link(&b);
+    measure_stages(&b);
+    measure_sizes(&b);
     return 0;
 }

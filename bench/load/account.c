@@ -2,6 +2,7 @@
  *
  * See account.h. */
 #include "account.h"
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -51,6 +52,32 @@ process_cpu_s(int pid, double *ret_system_s)
         fclose(f);
     *ret_system_s = (double)system / (double)sysconf(_SC_CLK_TCK);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* The scheduler's own account of each thread, in nanoseconds; ticks are too coarse for short runs. */
+double
+process_run_s(int pid)
+{
+    unsigned long long ns, sum = 0;
+    char path[512];
+    struct dirent *entry;
+    DIR *tasks;
+
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    tasks = opendir(path);
+    while (tasks && (entry = readdir(tasks))) {
+        FILE *f;
+
+        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, entry->d_name);
+        f = entry->d_name[0] != '.' ? fopen(path, "r") : NULL;
+        if (f && fscanf(f, "%llu", &ns) == 1)
+            sum += ns;
+        if (f)
+            fclose(f);
+    }
+    if (tasks)
+        closedir(tasks);
+    return (double)sum * 1e-9;
 }
 
 double

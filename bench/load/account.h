@@ -12,6 +12,7 @@ void hist_add(struct hist *h, uint64_t value);
 double hist_quantile(const struct hist *a, const struct hist *b, double q);     /* of both together; b may be null */
 
 double process_cpu_s(int pid, double *ret_system_s);
+double process_run_s(int pid);                           /* CPU time of the threads it has now */
 double process_peak_mib(int pid);
 double own_cpu_s(void);
 void machine_cpu_s(double *ret_busy_s, double *ret_stolen_s);

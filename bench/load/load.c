@@ -45,6 +45,7 @@ static struct options {
 static const struct driver *driver;
 static const struct driver *const drivers[] = {
     &driver_fanout, &driver_raw, &driver_rawack, &driver_nats, &driver_js, &driver_redisps, &driver_redisst, &driver_mqtt0, &driver_mqtt1,
+    &driver_amqp, &driver_nng,
 #ifdef HAVE_ZMQ
     &driver_zmq,
 #endif

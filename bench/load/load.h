@@ -41,7 +41,8 @@ struct driver {
     bool (*receive)(struct client *c, int timeout_ms);
 };
 
-extern const struct driver driver_fanout, driver_raw, driver_rawack, driver_nats, driver_js, driver_redisps, driver_redisst, driver_mqtt0, driver_mqtt1, driver_zmq;
+extern const struct driver driver_fanout, driver_raw, driver_rawack, driver_nats, driver_js, driver_redisps, driver_redisst, driver_mqtt0, driver_mqtt1, driver_amqp,
+    driver_nng, driver_zmq;
 
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 int dial(int port);                                     /* connected, without Nagle's delay */
