@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "adapter/config_yaml_parts.h"
+#include "core/dedupe.h"
 
 enum { PATH_SIZE = 64, SOCKET_PATH_MAX = 107 };
 #define KIB(n) ((uint64_t)(n) << 10)
@@ -34,7 +35,7 @@ static const struct fo_config_number numbers[] = {
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
     N("limits.pending_bytes_max", limits.pending_bytes_max, MIB(64), MIB(1), GIB(64)),
     N("limits.fetches_max", limits.fetches_max, 768, 1, 65536),
-    N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 0, 1u << 26),
+    N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 1, FO_DEDUPE_MAX),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
     N("link.window_bytes", link.window_bytes, MIB(4), KIB(4), GIB(1)),
     N("link.window_bytes_min", link.window_bytes_min, KIB(16), KIB(4), GIB(1)),

@@ -6,7 +6,9 @@
 
 #include "base/assert.h"
 
-enum { EVICT_AHEAD = 16 };              /* entries whose table place is fetched before they have to go */
+enum { SLOT_BITS = 25, EVICT_AHEAD = 16 };      /* entries whose table place is fetched before they have to go */
+
+_Static_assert(FO_DEDUPE_MAX < 1 << SLOT_BITS, "slot + 1 fits beside the key");
 
 static uint32_t
 table_size(uint32_t cap)
@@ -21,26 +23,42 @@ table_size(uint32_t cap)
 size_t
 fo_dedupe_memory(uint32_t cap)
 {
-    return (size_t)cap * sizeof(struct fo_dedupe_entry) + (size_t)table_size(cap) * sizeof(uint32_t);
+    return (size_t)cap * sizeof(struct fo_dedupe_entry) + (size_t)table_size(cap) * sizeof(uint64_t);
 }
 
 void
 fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap)
 {
-    fo_assert(cap > 0 && cap <= 1u << 24);
+    fo_assert(cap > 0 && cap <= FO_DEDUPE_MAX);
     *d = (struct fo_dedupe){ .ring = mem, .cap = cap, .table_mask = table_size(cap) - 1 };
-    d->table = (uint32_t *)(d->ring + cap);
+    d->table = (uint64_t *)(d->ring + cap);
+}
+
+static uint32_t
+slot_of(uint64_t word)
+{
+    return (uint32_t)(word & ((1u << SLOT_BITS) - 1)) - 1;
+}
+
+static uint32_t
+home_of(const struct fo_dedupe *d, uint64_t word)
+{
+    return (uint32_t)(word >> SLOT_BITS) & d->table_mask;
 }
 
 /* Index in the table where fp stands, or the empty one where it would. */
 static uint32_t
 probe(const struct fo_dedupe *d, struct fo_fingerprint fp)
 {
-    uint32_t i = (uint32_t)fp.lo & d->table_mask;
+    uint64_t key = fp.lo << SLOT_BITS;
+    uint32_t i = home_of(d, key);
 
     for (; d->table[i] != 0; i = (i + 1) & d->table_mask) {
-        const struct fo_dedupe_entry *e = &d->ring[d->table[i] - 1];
+        const struct fo_dedupe_entry *e;
 
+        if ((d->table[i] ^ key) >> SLOT_BITS != 0)
+            continue;
+        e = &d->ring[slot_of(d->table[i])];
         if (e->fp.hi == fp.hi && e->fp.lo == fp.lo)
             break;
     }
@@ -54,13 +72,10 @@ table_remove(struct fo_dedupe *d, uint32_t i)
     uint32_t j = i;
 
     for (;;) {
-        uint32_t home;
-
         j = (j + 1) & d->table_mask;
         if (d->table[j] == 0)
             break;
-        home = (uint32_t)d->ring[d->table[j] - 1].fp.lo & d->table_mask;
-        if (((j - home) & d->table_mask) >= ((j - i) & d->table_mask)) {
+        if (((j - home_of(d, d->table[j])) & d->table_mask) >= ((j - i) & d->table_mask)) {
             d->table[i] = d->table[j];
             i = j;
         }
@@ -68,26 +83,40 @@ table_remove(struct fo_dedupe *d, uint32_t i)
     d->table[i] = 0;
 }
 
+static void
+evict_oldest(struct fo_dedupe *d)
+{
+    uint32_t i = (uint32_t)d->ring[d->next].fp.lo & d->table_mask;
+
+    while (slot_of(d->table[i]) != d->next)
+        i = (i + 1) & d->table_mask;
+    table_remove(d, i);
+}
+
 const struct fo_dedupe_entry *
 fo_dedupe_find(const struct fo_dedupe *d, struct fo_fingerprint fp)
 {
-    uint32_t slot = d->table[probe(d, fp)];
+    uint64_t word = d->table[probe(d, fp)];
 
-    return slot ? &d->ring[slot - 1] : NULL;
+    return word != 0 ? &d->ring[slot_of(word)] : NULL;
 }
 
 enum fo_err
 fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry)
 {
-    if (d->table[probe(d, entry->fp)] != 0)
+    uint32_t i = probe(d, entry->fp);
+
+    if (d->table[i] != 0)
         return FO_ERR_EXISTS;
-    fo_dedupe_prefetch(d, d->ring[(d->next + EVICT_AHEAD) % d->cap].fp);
-    if (d->count == d->cap)
-        table_remove(d, probe(d, d->ring[d->next].fp));
-    else
+    if (d->count == d->cap) {
+        fo_dedupe_prefetch(d, d->ring[(d->next + EVICT_AHEAD) % d->cap].fp);
+        evict_oldest(d);
+        i = probe(d, entry->fp);        /* what moved may have freed a place before it */
+    } else {
         d->count++;
+    }
     d->ring[d->next] = *entry;
-    d->table[probe(d, entry->fp)] = d->next + 1;
-    d->next = (d->next + 1) % d->cap;
+    d->table[i] = entry->fp.lo << SLOT_BITS | (d->next + 1);
+    d->next = d->next + 1 == d->cap ? 0 : d->next + 1;
     return FO_OK;
 }

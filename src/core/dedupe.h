@@ -11,28 +11,29 @@
 
 struct fo_fingerprint { uint64_t hi, lo; };
 
+enum { FO_DEDUPE_MAX = 1 << 24 };
+
 struct fo_dedupe_entry {
     struct fo_fingerprint fp;
     uint64_t seq;
-    uint64_t epoch;
+    uint64_t epoch : 48, lane : 8, region : 8;      /* region: index of the one that accepted it */
     fo_region_set targets;
     struct fo_wall accepted_at;
-    uint8_t lane, region;               /* region: index of the one that accepted it */
 };
 
 struct fo_dedupe {
     struct fo_dedupe_entry *ring;
-    uint32_t *table;                    /* slot + 1; 0 empty */
+    uint64_t *table;                    /* low bits of fp.lo above slot + 1, so that probing needs the ring only for what it looks for; 0 empty */
     uint32_t cap, table_mask, next, count;
 };
 
-/* Bytes of memory that init wants for cap entries; cap from 1 to 2^24. */
+/* Bytes of memory that init wants for cap entries; cap from 1 to FO_DEDUPE_MAX. */
 size_t fo_dedupe_memory(uint32_t cap);
 /* mem: zeroed, aligned to 8, of fo_dedupe_memory(cap) bytes, the caller's. */
 void fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap);
 /* Null when not known. Valid until the next add. */
 const struct fo_dedupe_entry *fo_dedupe_find(const struct fo_dedupe *d, struct fo_fingerprint fp);
 /* A hint that fp will be found or added soon. */
-static inline void fo_dedupe_prefetch(const struct fo_dedupe *d, struct fo_fingerprint fp) { __builtin_prefetch(&d->table[(uint32_t)fp.lo & d->table_mask]); }
+static inline void fo_dedupe_prefetch(const struct fo_dedupe *d, struct fo_fingerprint fp) { __builtin_prefetch(&d->table[(uint32_t)fp.lo & d->table_mask], 1); }
 /* FO_ERR_EXISTS: nothing is changed. */
 FO_MUST_CHECK enum fo_err fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry);
