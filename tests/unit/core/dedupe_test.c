@@ -104,27 +104,51 @@ one_entry_is_enough(void **state)
     free(mem);
 }
 
-struct naive { struct fo_fingerprint fp[64]; uint64_t seq[64]; unsigned count, cap; };
+struct naive { struct fo_dedupe_entry entry[64]; unsigned count, cap; };
 
 static int
 naive_find(const struct naive *n, struct fo_fingerprint fp)
 {
     for (unsigned i = 0; i < n->count; i++)
-        if (n->fp[i].hi == fp.hi && n->fp[i].lo == fp.lo)
+        if (n->entry[i].fp.hi == fp.hi && n->entry[i].fp.lo == fp.lo)
             return (int)i;
     return -1;
 }
 
 static void
-naive_add(struct naive *n, struct fo_fingerprint fp, uint64_t seq)
+naive_add(struct naive *n, const struct fo_dedupe_entry *e)
 {
     if (n->count == n->cap) {
         n->count--;
-        memmove(n->fp, n->fp + 1, n->count * sizeof *n->fp);
-        memmove(n->seq, n->seq + 1, n->count * sizeof *n->seq);
+        memmove(n->entry, n->entry + 1, n->count * sizeof *n->entry);
     }
-    n->fp[n->count] = fp;
-    n->seq[n->count++] = seq;
+    n->entry[n->count++] = *e;
+}
+
+static void
+check_same(const struct fo_dedupe_entry *a, const struct fo_dedupe_entry *b)
+{
+    assert_non_null(a);
+    assert_int_equal(a->seq, b->seq);
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->lane, b->lane);
+    assert_int_equal(a->region, b->region);
+    assert_int_equal(a->targets, b->targets);
+    assert_int_equal(a->accepted_at.us, b->accepted_at.us);
+}
+
+/* An event like the one before it, most of the time; else one thing is different, or a sequence is left out. */
+static void
+vary(struct fo_dedupe_entry *e, struct fo_rng *r, bool is_often)
+{
+    switch (fo_rng_below(r, is_often ? 8 : 60)) {
+    case 0: e->seq++; break;
+    case 1: e->epoch ^= 1; break;
+    case 2: e->lane ^= 1; break;
+    case 3: e->region ^= 1; break;
+    case 4: e->targets ^= 1; break;
+    case 5: e->accepted_at.us ^= 1; break;
+    }
 }
 
 /* Fingerprints crowd into few home places, around the table's end too, so that runs overlap, wrap and are cut in their middle. */
@@ -136,25 +160,51 @@ agrees_with_a_list_through_many_turns(void **state)
         struct naive n = {.cap = 1 + (unsigned)seed};
         struct fo_dedupe d;
         void *mem = dedupe_create(&d, n.cap);
+        struct fo_dedupe_entry e = entry(0, 0, 1);
         struct fo_rng r;
 
         fo_rng_init(&r, seed);
         for (uint64_t i = 0; i < 1000; i++) {
-            struct fo_dedupe_entry e = entry(fo_rng_below(&r, 3 * n.cap), fo_rng_below(&r, 4) - 2, i);
-            int known = naive_find(&n, e.fp);
+            int known;
 
+            e.fp = (struct fo_fingerprint){fo_rng_below(&r, 3 * n.cap), fo_rng_below(&r, 4) - 2};
+            known = naive_find(&n, e.fp);
             assert_int_equal(fo_dedupe_add(&d, &e), known >= 0 ? FO_ERR_EXISTS : FO_OK);
             if (known < 0)
-                naive_add(&n, e.fp, i);
-            for (unsigned k = 0; k < n.count; k++) {
-                const struct fo_dedupe_entry *found = fo_dedupe_find(&d, n.fp[k]);
-
-                assert_non_null(found);
-                assert_int_equal(found->seq, n.seq[k]);
-            }
+                naive_add(&n, &e);
+            for (unsigned k = 0; k < n.count; k++)
+                check_same(fo_dedupe_find(&d, n.entry[k].fp), &n.entry[k]);
+            e.seq++;
+            vary(&e, &r, seed % 2 == 0);
         }
         free(mem);
     }
+}
+
+/* Events that come together share what they have in common; when each is different there is a run for each that is kept, and no more. */
+static void
+takes_a_run_for_what_comes_together(void **state)
+{
+    enum { CAP = 100, BATCH = 25 };
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, CAP);
+
+    (void)state;
+    for (uint64_t i = 0; i < 10 * CAP; i++) {
+        struct fo_dedupe_entry e = entry(i, i, i);
+
+        e.accepted_at.us = (int64_t)(i / BATCH);
+        assert_int_equal(fo_dedupe_add(&d, &e), FO_OK);
+        assert_true(d.run_count <= CAP / BATCH + 1 && d.run_limit <= 8);
+    }
+    for (uint64_t i = 0; i < 10 * CAP; i++) {
+        struct fo_dedupe_entry e = entry(i, ~i, 2 * i);
+
+        assert_int_equal(fo_dedupe_add(&d, &e), FO_OK);
+        assert_true(d.run_count <= CAP && d.run_limit <= 128);
+    }
+    assert_int_equal(d.run_count, CAP);
+    free(mem);
 }
 
 int
@@ -166,6 +216,7 @@ main(void)
         cmocka_unit_test(keeps_exactly_the_newest),
         cmocka_unit_test(one_entry_is_enough),
         cmocka_unit_test(agrees_with_a_list_through_many_turns),
+        cmocka_unit_test(takes_a_run_for_what_comes_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
