@@ -30,8 +30,7 @@ static void
 hash_leaves(const struct fo_slice *records, uint32_t count, uint8_t ret_level[][FO_HASH_BYTES])
 {
     fo_assert(count >= 1 && count <= FO_BATCH_EVENTS_MAX);
-    for (uint32_t i = 0; i < count; i++)
-        hash_prefixed(LEAF_PREFIX, records[i].p, records[i].n, ret_level[i]);
+    fo_hash_prefixed_many(LEAF_PREFIX, records, count, ret_level);
 }
 
 /* One level up, in place: a pair is read before its parent overwrites a slot at or before it. */
