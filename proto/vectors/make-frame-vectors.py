@@ -218,7 +218,7 @@ def write_valid():
     three = [record(i) for i in range(3)]
     valid_batch("batch-1", three[:1])
     valid_batch("batch-3", three)
-    valid_batch("batch-256", [small_record(i) for i in range(256)], lane=2, first_seq=1 << 40, show_records=False,
+    valid_batch("batch-1024", [small_record(i) for i in range(1024)], lane=2, first_seq=1 << 40, show_records=False,
                 targets=[("us-west-2", (1 << 40) - 1), ("eu-west-1", 12)], prev_root=merkle(three))
     valid_batch("batch-64-targets", three[:1], lane=1, targets=[("region-%02d" % i, i % 42) for i in range(64)])
     valid_batch("batch-previous-epoch", three, targets=[("us-west-2", 41, EPOCH - 1), ("eu-west-1", 0), ("ap-south-1", 7, 1)])
@@ -230,7 +230,7 @@ def write_valid():
     valid_batch("batch-long-forms", three, frame(1, batch_header(f), body_of(three), EAST), canonical=False)
     valid_control("ack", 2)
     valid_control("ack-exceptions", 2, exceptions=[(0, 42, 1), (0, 44, 3), (1, 7, 2)])
-    valid_control("ack-256-exceptions", 2, cum_seq=[1 << 62, 7, 0], exceptions=[(0, (1 << 62) - 256 + i, 1 + i % 3) for i in range(256)])
+    valid_control("ack-1024-exceptions", 2, cum_seq=[1 << 62, 7, 0], exceptions=[(0, (1 << 62) - 1024 + i, 1 + i % 3) for i in range(1024)])
     valid_control("ack-header-grown", 2, control(2, reach=["eu-west-1"], more=(7, None_)), canonical=False, reach=["eu-west-1"])
     valid_control("ack-reach", 2, reach=["ap-southeast-1", "eu-west-1"])
     valid_control("ack-settled-epochs", 2, settled_seq=[3, 0, 9, EPOCH, 0, EPOCH - 1], reach=["eu-west-1"])
@@ -261,7 +261,7 @@ def write_invalid_outside(three, good):
     invalid("kind-9", frame(9, header, body, EAST), "protocol")
     invalid("kind-of-control", frame(2, header, b"", EAST), "protocol")
     invalid("kind-of-batch", frame(1, control_header(control_fields()), b"", WEST), "protocol")
-    invalid("header-too-long", frame(1, header + bytes(4097 - len(header)), body, EAST), "too_large")
+    invalid("header-too-long", frame(1, header + bytes(16385 - len(header)), body, EAST), "too_large")
     invalid("header-length-claims-4-gib", frame(1, header, body, EAST, header_bytes=0xffffffff), "too_large")
     invalid("body-too-long", frame(1, header, body, EAST, body_bytes=(64 << 20) + 1), "too_large")
     invalid("header-empty", frame(1, b"", body, EAST), "protocol")
@@ -294,7 +294,7 @@ def write_invalid_batches(three):
     invalid("count-above-body", batch(three, count=4), "protocol")
     invalid("count-below-body", batch(three, count=2), "protocol")
     invalid("count-0", batch([], body=b""), "protocol")
-    invalid("count-257", batch([small_record(i) for i in range(257)]), "protocol")
+    invalid("count-1025", batch([small_record(i) for i in range(1025)]), "protocol")
     invalid("record-empty", batch([three[0], b"", three[2]]), "protocol")
     invalid("record-length-beyond-body", batch(three, body=body_of(three[:2]) + struct.pack(">I", 1000) + three[2]), "protocol")
     invalid("record-length-cut", batch(three, body=body_of(three[:2]) + b"\0\0"), "protocol")
@@ -348,7 +348,7 @@ def write_invalid_controls():
     invalid("control-exception-verdict-4", control(exceptions=[(0, 5, 4)]), "protocol")
     invalid("control-exception-twice", control(exceptions=[(0, 5, 1), (0, 5, 1)]), "protocol")
     invalid("control-exception-descending", control(exceptions=[(0, 6, 1), (1, 2, 1), (0, 5, 1)]), "protocol")
-    invalid("control-exceptions-257", control(exceptions=[(0, 1 + i, 1) for i in range(257)]), "protocol")
+    invalid("control-exceptions-1025", control(exceptions=[(0, 1 + i, 1) for i in range(1025)]), "protocol")
     invalid("control-echo-delay-without-echo", control(echo_at_us=0, echo_delay_us=1), "protocol")
     invalid("control-header-short", frame(2, b"\x9a" + control_header(control_fields())[1:], b"", WEST), "protocol")
 
@@ -415,7 +415,7 @@ def write_keys():
 
 def write_merkle():
     cases = []
-    for count in (1, 2, 3, 4, 5, 7, 8, 9, 100, 255, 256):
+    for count in (1, 2, 3, 4, 5, 7, 8, 9, 100, 255, 256, 1023, 1024):
         records = [b"record %d" % i for i in range(count)]
         picks = range(count) if count < 10 else (0, 1, count // 2, count - 2, count - 1)
         cases.append({"count": count, "root": merkle(records).hex(),

@@ -38,6 +38,15 @@ void fo_write_u32(struct fo_writer *w, uint32_t v);
 void fo_write_u64(struct fo_writer *w, uint64_t v);
 void fo_write_bytes(struct fo_writer *w, const void *p, size_t n);
 
+/* A hint that n bytes at p, as far as they lie before end, will be read soon. For walks whose next step stands in the bytes themselves:
+ * data that another thread's core has just written is far away. */
+static inline void fo_prefetch(const uint8_t *p, size_t n, const uint8_t *end)
+{
+    for (size_t i = 0; i < n && i < 512; i += 64)
+        if ((uintptr_t)p + i < (uintptr_t)end)
+            __builtin_prefetch(p + i);
+}
+
 /* Growing buffer for cold paths and for pools that keep their capacity. */
 struct fo_buf { uint8_t *p; size_t n, cap; };
 void fo_buf_init(struct fo_buf *b);                        /* empty, no memory yet */

@@ -8,7 +8,7 @@ enum {
     FO_REGIONS_MAX = 64,                /* a target set is one 64-bit mask */
     FO_REGION_BYTES_MAX = 32,           /* [a-z0-9-], as in "eu-west-1" */
     FO_LANES = 3,
-    FO_BATCH_EVENTS_MAX = 256,
+    FO_BATCH_EVENTS_MAX = 1024,
     FO_NESTING_MAX = 16,
     FO_ID_BYTES_MAX = 128,
     FO_TENANT_BYTES_MAX = 64,

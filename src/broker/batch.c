@@ -8,7 +8,7 @@ enum { POOL_BYTES_MAX = 8 << 20 };      /* of frames that pooled batches keep ro
 static void
 batch_destroy(struct fo_batch *b)
 {
-    fo_buf_fini(&b->sealed);
+    fo_buf_fini(&b->built);
     free(b);
 }
 
@@ -39,18 +39,18 @@ fo_batch_take(struct fo_batch_pool *p)
     if (b != NULL) {
         p->free = b->next;
         p->free_count--;
-        p->free_bytes -= b->sealed.cap;
+        p->free_bytes -= b->built.cap;
     } else {
         b = malloc(sizeof *b);
         if (b == NULL)
             return NULL;
-        fo_buf_init(&b->sealed);
+        fo_buf_init(&b->built);
     }
     b->next = NULL;
     b->count = 0;
     b->header.region = (struct fo_slice){ 0 };
     b->targets = 0;
-    b->sealed.n = 0;
+    b->built.n = 0;
     b->msg = (struct fo_msg){ 0 };
     b->frame = (struct fo_slice){ 0 };
     return b;
@@ -64,12 +64,12 @@ fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_ba
     *take_batch = NULL;
     if (b->msg.handle != NULL)
         t->ops->msg_free(t, &b->msg);
-    if (p->free_count == p->free_max || p->free_bytes + b->sealed.cap > POOL_BYTES_MAX) {
+    if (p->free_count == p->free_max || p->free_bytes + b->built.cap > POOL_BYTES_MAX) {
         batch_destroy(b);
         return;
     }
     b->next = p->free;
     p->free = b;
     p->free_count++;
-    p->free_bytes += b->sealed.cap;
+    p->free_bytes += b->built.cap;
 }

@@ -12,9 +12,11 @@ struct fo_batch {
     struct fo_batch_header header;              /* own: slices into the region table; received: into the message */
     fo_region_set targets;                      /* of the regions we know */
     uint32_t count;
-    struct fo_slice record[FO_BATCH_EVENTS_MAX];    /* into the frame */
+    size_t bytes_max;                           /* own, while open: of the body */
+    uint32_t record_at[FO_BATCH_EVENTS_MAX];    /* own, while open: offsets into built */
+    struct fo_slice record[FO_BATCH_EVENTS_MAX];
     uint8_t verdict[FO_BATCH_EVENTS_MAX];       /* received: 0 or enum fo_verdict */
-    struct fo_buf sealed;                       /* own: the frame */
+    struct fo_buf built;                        /* own: room for the head, then the body: see fo_batch_seal_in_place */
     struct fo_msg msg;                          /* received: the frame */
     struct fo_slice frame;
     struct fo_wall at;                          /* own: when it was handed to the journal; received: when it arrived */

@@ -24,7 +24,7 @@ struct fo_config {
     struct {
         uint32_t event_bytes_max;       /* 262144 */
         uint32_t request_bytes_max;     /* 4194304 */
-        uint32_t batch_events_max;      /* 256 */
+        uint32_t batch_events_max;      /* 1024 */
         uint32_t batch_bytes_max;       /* 1048576 */
         uint32_t requests_max;          /* 1024: door contexts, parked fetches included */
         uint32_t pending_events_max;    /* 65536: accepted, not yet durable */

@@ -18,7 +18,7 @@ static json_t *
 batch_json(const struct fo_story *s)
 {
     const struct fo_batch_header *h = &s->batch.header;
-    uint8_t path[8][FO_HASH_BYTES];
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     unsigned n = fo_merkle_path(s->batch.record, h->count, s->index, path);
     json_t *targets = json_array(), *hashes = json_array();
     char sealed[FO_RFC3339_SIZE], key[17], epoch[17];

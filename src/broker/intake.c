@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { RETRY_BUSY_MS = 100, RETRY_NO_SPACE_MS = 1000 };
+enum { LENGTH_BYTES = 4, BODY_BYTES_MIN = 64 << 10, WINDOW_PARTS = 4 };
 
 void
 fo_intake_init(struct fo_intake *in, const struct fo_state *state)
@@ -18,18 +19,14 @@ fo_intake_init(struct fo_intake *in, const struct fo_state *state)
     memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
     memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
     fo_buf_init(&in->answer);
-    for (int i = 0; i < FO_LANES; i++)
-        fo_buf_init(&in->gathered[i].records);
 }
 
 void
 fo_intake_fini(struct fo_intake *in)
 {
-    for (int i = 0; i < FO_LANES; i++) {
+    for (int i = 0; i < FO_LANES; i++)
         if (in->open[i] != NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &in->open[i]);
-        fo_buf_fini(&in->gathered[i].records);
-    }
     fo_buf_fini(&in->answer);
 }
 
@@ -59,28 +56,19 @@ fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
 static void
 seal(struct fo_intake *in, enum fo_lane lane)
 {
-    struct fo_buf *records = &in->gathered[lane].records;
-    const uint32_t *record_at = in->gathered[lane].record_at;
     struct fo_batch *b = in->open[lane];
-    struct fo_frame frame;
     enum fo_err err;
 
     in->open[lane] = NULL;
     fill_header(in, lane, b);
     for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t end = i + 1 < b->count ? record_at[i + 1] : (uint32_t)records->n;
+        uint32_t end = i + 1 < b->count ? b->record_at[i + 1] - LENGTH_BYTES : (uint32_t)b->built.n;
 
-        b->record[i] = fo_slice_of(records->p + record_at[i], end - record_at[i]);
+        b->record[i] = fo_slice_of(b->built.p + b->record_at[i], end - b->record_at[i]);
     }
-    err = fo_batch_seal(&b->header, b->record, in->ctx->key, &b->sealed);
-    records->n = 0;
-    if (err == FO_OK)
-        err = fo_frame_split(fo_buf_slice(&b->sealed), &frame);
-    if (err == FO_OK)
-        err = fo_batch_records(frame.body, b->count, b->record);
+    err = fo_batch_seal_in_place(&b->header, b->record, in->ctx->key, &b->built, &b->frame);
     if (err == FO_OK) {
         memcpy(in->prev_root[lane], b->header.root, FO_HASH_BYTES);
-        b->frame = fo_buf_slice(&b->sealed);
         err = fo_store_add_batch(in->store, &b);
     }
     if (err != FO_OK) {
@@ -98,42 +86,55 @@ fo_intake_seal(struct fo_intake *in)
             seal(in, i);
 }
 
-/* Room for one event more, where it is gathered and in the frame to come. */
-static enum fo_err
-reserve(struct fo_buf *records, struct fo_batch *b, size_t bytes)
+/* A batch is no larger than a part of the smallest window that it has to pass, so that on a slow link a high event does not wait behind
+ * a large one; nor so small that each signature would be for a few events only. */
+static size_t
+body_bytes_max(const struct fo_intake *in, enum fo_lane lane, fo_region_set targets)
 {
-    enum fo_err err = fo_buf_reserve(records, bytes);
+    size_t bytes = in->ctx->config->limits.batch_bytes_max;
 
-    return err != FO_OK ? err : fo_buf_reserve(&b->sealed, fo_frame_bytes_max(b->count + 1, records->n + bytes));
+    for (fo_region_set t = targets & ~1ull; t != 0; t &= t - 1) {
+        uint64_t window = fo_link_window_bytes(&in->forward->peer[__builtin_ctzll(t)].link, lane);
+        size_t part = window > WINDOW_PARTS * BODY_BYTES_MIN ? (size_t)(window / WINDOW_PARTS) : BODY_BYTES_MIN;
+
+        bytes = part < bytes ? part : bytes;
+    }
+    return bytes;
+}
+
+/* With room for its first event, and one put aside for it in the store. */
+static struct fo_batch *
+begin_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
+{
+    struct fo_batch *b = fo_batch_take(in->pool);
+
+    if (b == NULL)
+        return NULL;
+    if (fo_buf_reserve(&b->built, FO_BATCH_HEAD_ROOM + bytes) != FO_OK || fo_store_reserve(in->store) != FO_OK) {
+        fo_batch_give_back(in->pool, in->ctx->transport, &b);
+        return NULL;
+    }
+    b->is_own = true;
+    b->source = 0;
+    b->targets = targets;
+    b->bytes_max = body_bytes_max(in, lane, targets);
+    b->built.n = FO_BATCH_HEAD_ROOM;
+    return b;
 }
 
 /* The lane's open batch with room for `bytes` more; null without memory. From here on nothing that seals it can fail for want of memory. */
 static struct fo_batch *
 open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
 {
-    const struct fo_config *c = in->ctx->config;
-    struct fo_buf *records = &in->gathered[lane].records;
     struct fo_batch *b = in->open[lane];
 
-    if (b != NULL && (b->targets != targets || b->count >= c->limits.batch_events_max || records->n + bytes > c->limits.batch_bytes_max)) {
+    if (b != NULL && (b->targets != targets || b->count >= in->ctx->config->limits.batch_events_max || b->built.n - FO_BATCH_HEAD_ROOM + bytes > b->bytes_max))
         seal(in, lane);
-        b = NULL;
-    }
-    if (b == NULL) {
-        b = fo_batch_take(in->pool);
-        if (b == NULL)
-            return NULL;
-        b->is_own = true;
-        b->source = 0;
-        b->targets = targets;
-    }
-    if (reserve(records, b, bytes) != FO_OK || (in->open[lane] == NULL && fo_store_reserve(in->store) != FO_OK)) {
-        if (in->open[lane] == NULL)
-            fo_batch_give_back(in->pool, in->ctx->transport, &b);
+    if (in->open[lane] == NULL)
+        in->open[lane] = begin_batch(in, lane, targets, bytes);
+    else if (fo_buf_reserve(&b->built, bytes) != FO_OK)
         return NULL;
-    }
-    in->open[lane] = b;
-    return b;
+    return in->open[lane];
 }
 
 static enum fo_err
@@ -179,20 +180,21 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
 {
     struct fo_wait_event *t = &w->event[i];
     fo_region_set targets = e->targets != 0 ? e->targets : fo_context_all(in->ctx);
-    size_t bytes = fo_event_encoded_max(e);
+    size_t bytes = fo_event_encoded_max(e) + LENGTH_BYTES;
     struct fo_batch *b = open_batch(in, e->lane, targets, bytes);
-    struct fo_buf *records = &in->gathered[e->lane].records;
     struct fo_dedupe_entry entry = { .fp = *fp, .epoch = in->epoch, .targets = targets, .accepted_at = in->ctx->wall, .lane = (uint8_t)e->lane };
-    struct fo_writer out;
+    struct fo_writer out, length;
 
     if (b == NULL)
         return FO_ERR_NO_MEMORY;
-    out = fo_writer_of(records->p + records->n, bytes);
+    length = fo_writer_of(b->built.p + b->built.n, LENGTH_BYTES);
+    out = fo_writer_of(b->built.p + b->built.n + LENGTH_BYTES, bytes - LENGTH_BYTES);
     fo_event_encode(e, &out);
     if (out.overflow)
         return FO_ERR_INTERNAL;
-    in->gathered[e->lane].record_at[b->count++] = (uint32_t)records->n;
-    records->n += out.n;
+    fo_write_u32(&length, (uint32_t)out.n);
+    b->record_at[b->count++] = (uint32_t)b->built.n + LENGTH_BYTES;
+    b->built.n += LENGTH_BYTES + out.n;
     entry.seq = ++in->last_seq[e->lane];
     t->position = (struct fo_position){ in->epoch, entry.seq, e->lane };
     t->targets = targets;

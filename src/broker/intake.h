@@ -21,7 +21,6 @@ struct fo_intake {
     uint64_t epoch;
     const struct fo_epochs *epochs;                 /* our own */
     struct fo_batch *open[FO_LANES];
-    struct { struct fo_buf records; uint32_t record_at[FO_BATCH_EVENTS_MAX]; } gathered[FO_LANES];  /* of the open batch; sealing copies them into its frame */
     uint64_t last_seq[FO_LANES];                    /* given out */
     uint64_t tail_seq[FO_REGIONS_MAX][FO_LANES];    /* sealed: the next header's prev_seq */
     uint8_t prev_root[FO_LANES][FO_HASH_BYTES];

@@ -85,6 +85,8 @@ void fo_link_read_past(struct fo_link *l, enum fo_lane lane, uint64_t next_lsn, 
 FO_MUST_CHECK enum fo_err fo_link_ack(struct fo_link *l, enum fo_lane lane, uint64_t cum_seq, struct fo_instant now, struct fo_settled *ret_settled);
 /* Rewinds lanes whose oldest batch waits for its ack too long. Returns when to be called next (ns INT64_MAX: no need). */
 struct fo_instant fo_link_check_timeouts(struct fo_link *l, struct fo_instant now);
+/* What may be in flight on the lane's connection; it follows the path's delay. */
+static inline uint64_t fo_link_window_bytes(const struct fo_link *l, enum fo_lane lane) { return l->pace[fo_lane_class(lane)].window; }
 void fo_link_measure_rtt(struct fo_link *l, struct fo_duration sample);
 /* Oldest LSN that this link may still need to read; end_lsn when none. */
 uint64_t fo_link_oldest_lsn(const struct fo_link *l, uint64_t end_lsn);

@@ -101,7 +101,7 @@ fo_control_seal(enum fo_frame_kind kind, const struct fo_control *c, const struc
         return FO_ERR_INVALID;
     if (!fo_slice_is_equal(c->region, fo_slice_str(key->public_half.region)))
         return FO_ERR_WRONG_KEY;
-    err = fo_frame_begin(kind, 0, out, &w);
+    err = fo_frame_begin(kind, FO_HEADER_BYTES_MAX, 0, out, &w);
     if (err != FO_OK)
         return err;
     header_write(c, key->public_half.id, &w);

@@ -529,5 +529,6 @@ fo_request_next_event(struct fo_request *req, struct fo_slice *ret_event)
     if (fo_reader_left(&req->events) == 0 || fo_mp_skip(&req->events, ENVELOPE_DEPTH) != FO_OK)
         return false;
     *ret_event = fo_slice_of(start, (size_t)(req->events.p - start));
+    fo_prefetch(req->events.p + 2 * ret_event->n, ret_event->n, req->events.end);
     return true;
 }

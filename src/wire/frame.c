@@ -48,17 +48,17 @@ fo_frame_split(struct fo_slice bytes, struct fo_frame *ret_frame)
 }
 
 enum fo_err
-fo_frame_begin(enum fo_frame_kind kind, size_t body_bytes, struct fo_buf *out, struct fo_writer *ret_w)
+fo_frame_begin(enum fo_frame_kind kind, size_t header_bytes_max, size_t body_bytes, struct fo_buf *out, struct fo_writer *ret_w)
 {
     struct fo_writer w;
     enum fo_err err;
 
     if (body_bytes > FO_BODY_BYTES_MAX)
         return FO_ERR_TOO_LARGE;
-    err = fo_buf_reserve(out, FO_FRAME_PREFIX + FO_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES + body_bytes);
+    err = fo_buf_reserve(out, FO_FRAME_PREFIX + header_bytes_max + FO_SIGNATURE_BYTES + body_bytes);
     if (err != FO_OK)
         return err;
-    w = fo_writer_of(out->p + out->n, FO_FRAME_PREFIX + FO_HEADER_BYTES_MAX);
+    w = fo_writer_of(out->p + out->n, FO_FRAME_PREFIX + header_bytes_max);
     fo_write_u8(&w, 'F');
     fo_write_u8(&w, 'O');
     fo_write_u8(&w, FO_FRAME_VERSION);

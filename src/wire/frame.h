@@ -17,7 +17,8 @@
 #include "wire/hash.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 4096, FO_BODY_BYTES_MAX = 64 << 20 };
+enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 16384, FO_BODY_BYTES_MAX = 64 << 20 };
+enum { FO_BATCH_HEADER_BYTES_MAX = 4096, FO_BATCH_HEAD_ROOM = FO_FRAME_PREFIX + FO_BATCH_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES };     /* as we write them */
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4, FO_FRAME_RELAY = 5 };
 
 struct fo_frame { enum fo_frame_kind kind; struct fo_slice header, signature, body, signed_part; };
@@ -42,7 +43,7 @@ struct fo_batch_header {                    /* header: [region, keyid, epoch, la
 
 enum fo_verdict { FO_VERDICT_EXPIRED = 1, FO_VERDICT_INCOMPATIBLE = 2, FO_VERDICT_REJECTED = 3 };
 struct fo_exception { enum fo_lane lane; uint64_t seq; enum fo_verdict verdict; };
-#define FO_EXCEPTIONS_MAX 256
+#define FO_EXCEPTIONS_MAX FO_BATCH_EVENTS_MAX
 #define FO_REACHES_MAX 16
 
 /* One struct for ack, hello and heartbeat: each carries the whole ack state, so that any of them repairs the others' loss.
@@ -64,9 +65,10 @@ struct fo_control {
 /* Seals a batch: writes the whole frame to `out` (appended). records: count slices. h->root and h->key_id are computed and set.
  * FO_ERR_TOO_LARGE, FO_ERR_NO_MEMORY; FO_ERR_INVALID: a header field out of range or an empty record; FO_ERR_WRONG_KEY: not h->region's key. `out` is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out);
-/* Of a batch with so many records of so many bytes altogether: with room for this, fo_batch_seal needs no memory. */
-static inline size_t fo_frame_bytes_max(uint32_t count, size_t record_bytes)
-{ return FO_FRAME_PREFIX + FO_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES + record_bytes + 4 * (size_t)count; }
+/* The same where the body stands already: `built` begins with FO_BATCH_HEAD_ROOM bytes for the head to come, then has the records that
+ * `records` points to, each behind its length (u32, big-endian), and nothing else. Needs no memory. ret_frame: within built. Errors as fo_batch_seal. */
+FO_MUST_CHECK enum fo_err fo_batch_seal_in_place(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, const struct fo_buf *built,
+    struct fo_slice *ret_frame);
 /* Reads the header; checks limits and ranges, believes nothing. FO_ERR_PROTO; of ret_h then only the region means something: who it claims to be from, or empty. */
 FO_MUST_CHECK enum fo_err fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret_h);
 /* Verifies signature (key found by id among `keys` and belonging to h->region), lengths, count and root. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE, FO_ERR_PROTO.
@@ -82,7 +84,9 @@ FO_MUST_CHECK enum fo_err fo_control_seal(enum fo_frame_kind kind, const struct 
 FO_MUST_CHECK enum fo_err fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c);
 FO_MUST_CHECK enum fo_err fo_control_verify(const struct fo_frame *frame, const struct fo_control *c, const struct fo_key_ring *keys);
 
-/* Merkle tree over records, and the audit path of one (RFC 6962 section 2.1.1). path: room for 8 hashes (256 leaves). */
+/* Merkle tree over records, and the audit path of one (RFC 6962 section 2.1.1). path: room for FO_MERKLE_PATH_MAX hashes. */
+enum { FO_MERKLE_PATH_MAX = 10 };
+_Static_assert(FO_BATCH_EVENTS_MAX <= 1 << FO_MERKLE_PATH_MAX, "a path is as long as the tree is high");
 void fo_merkle_root(const struct fo_slice *records, uint32_t count, uint8_t ret_root[FO_HASH_BYTES]);
 unsigned fo_merkle_path(const struct fo_slice *records, uint32_t count, uint32_t index, uint8_t ret_path[][FO_HASH_BYTES]);
 /* True if the record stands at index of a tree of `count` leaves with that root. */

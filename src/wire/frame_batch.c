@@ -77,27 +77,60 @@ body_bytes_of(const struct fo_slice *records, uint32_t count, size_t *ret_bytes)
     return FO_OK;
 }
 
+/* Everything before the body, at the end of `out`, which gets room for room_bytes behind it. */
+static enum fo_err
+seal_head(struct fo_batch_header *h, const struct fo_slice *records, size_t body_bytes, size_t room_bytes, const struct fo_key_pair *key, struct fo_buf *out)
+{
+    struct fo_writer w;
+    enum fo_err err = fo_frame_begin(FO_FRAME_BATCH, FO_BATCH_HEADER_BYTES_MAX, room_bytes, out, &w);
+
+    if (err != FO_OK)
+        return err;
+    h->key_id = key->public_half.id;
+    fo_merkle_root(records, h->count, h->root);
+    header_write(h, &w);
+    return fo_frame_sign(&w, body_bytes, key, out);
+}
+
+/* The body's size; what must be known of a batch before anything is written. */
+static enum fo_err
+check_sealable(const struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, size_t *ret_body_bytes)
+{
+    if (!header_is_valid(h))
+        return FO_ERR_INVALID;
+    if (!fo_slice_is_equal(h->region, fo_slice_str(key->public_half.region)))
+        return FO_ERR_WRONG_KEY;
+    return body_bytes_of(records, h->count, ret_body_bytes);
+}
+
+enum fo_err
+fo_batch_seal_in_place(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, const struct fo_buf *built,
+    struct fo_slice *ret_frame)
+{
+    uint8_t bytes[FO_BATCH_HEAD_ROOM];
+    struct fo_buf head = { bytes, 0, sizeof bytes };
+    size_t body_bytes;
+    enum fo_err err = check_sealable(h, records, key, &body_bytes);
+
+    if (err == FO_OK)
+        err = seal_head(h, records, body_bytes, 0, key, &head);
+    if (err != FO_OK)
+        return err;
+    fo_assert(head.p == bytes && built->n == FO_BATCH_HEAD_ROOM + body_bytes);
+    *ret_frame = fo_slice_of(built->p + FO_BATCH_HEAD_ROOM - head.n, head.n + body_bytes);
+    memcpy(built->p + FO_BATCH_HEAD_ROOM - head.n, head.p, head.n);
+    return FO_OK;
+}
+
 enum fo_err
 fo_batch_seal(struct fo_batch_header *h, const struct fo_slice *records, const struct fo_key_pair *key, struct fo_buf *out)
 {
     struct fo_writer w;
     size_t body_bytes;
-    enum fo_err err;
+    enum fo_err err = check_sealable(h, records, key, &body_bytes);
 
-    if (!header_is_valid(h))
-        return FO_ERR_INVALID;
-    if (!fo_slice_is_equal(h->region, fo_slice_str(key->public_half.region)))
-        return FO_ERR_WRONG_KEY;
-    err = body_bytes_of(records, h->count, &body_bytes);
     if (err == FO_OK)
-        err = fo_frame_begin(FO_FRAME_BATCH, body_bytes, out, &w);
-    if (err != FO_OK)
-        return err;
-
-    h->key_id = key->public_half.id;
-    fo_merkle_root(records, h->count, h->root);
-    header_write(h, &w);
-    err = fo_frame_sign(&w, body_bytes, key, out);
+        err = seal_head(h, records, body_bytes, body_bytes, key, out);
     if (err != FO_OK)
         return err;
     w = fo_writer_of(out->p + out->n, body_bytes);
@@ -155,6 +188,7 @@ fo_batch_records(struct fo_slice body, uint32_t count, struct fo_slice *ret_reco
     for (uint32_t i = 0; i < count; i++) {
         if (fo_read_u32(&r, &n) != FO_OK || n == 0 || fo_read_slice(&r, n, &ret_records[i]) != FO_OK)
             return FO_ERR_PROTO;
+        fo_prefetch(r.p + 3 * n, n, r.end);
     }
     return fo_reader_left(&r) == 0 ? FO_OK : FO_ERR_PROTO;
 }

@@ -4,9 +4,9 @@
 #pragma once
 #include "wire/frame.h"
 
-/* Begins a frame at the end of `out`: makes room for the largest header and a body, and gives a writer that stands
+/* Begins a frame at the end of `out`: makes room for a header of at most header_bytes_max and a body, and gives a writer that stands
  * where the header begins. FO_ERR_NO_MEMORY. */
-FO_MUST_CHECK enum fo_err fo_frame_begin(enum fo_frame_kind kind, size_t body_bytes, struct fo_buf *out, struct fo_writer *ret_w);
+FO_MUST_CHECK enum fo_err fo_frame_begin(enum fo_frame_kind kind, size_t header_bytes_max, size_t body_bytes, struct fo_buf *out, struct fo_writer *ret_w);
 /* The header stands complete in w: fills in both lengths and signs. `out` ends after the signature; the body's room is left. */
 FO_MUST_CHECK enum fo_err fo_frame_sign(const struct fo_writer *w, size_t body_bytes, const struct fo_key_pair *key, struct fo_buf *out);
 /* Key known, of that region, and the signature its. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE. */

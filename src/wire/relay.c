@@ -22,7 +22,7 @@ fo_relay_seal(const struct fo_relay *relay, struct fo_slice inner, const struct 
         return FO_ERR_INVALID;
     if (!fo_slice_is_equal(relay->region, fo_slice_str(key->public_half.region)))
         return FO_ERR_WRONG_KEY;
-    err = fo_frame_begin(FO_FRAME_RELAY, inner.n, out, &w);
+    err = fo_frame_begin(FO_FRAME_RELAY, FO_HEADER_BYTES_MAX, inner.n, out, &w);
     if (err != FO_OK)
         return err;
     fo_mp_write_array(&w, HEADER_ELEMENTS);

@@ -13,8 +13,6 @@
 #include "cmd/fanout/common.h"
 #include "wire/door.h"
 
-enum { PATH_MAX_HASHES = 8 };
-
 const char *
 proof_state_name(enum proof_state state)
 {
@@ -100,10 +98,10 @@ static bool
 path_proves(const json_t *batch, const struct fo_batch_header *h, struct fo_slice record, uint32_t index)
 {
     const json_t *hashes = json_object_get(batch, "path");
-    uint8_t path[PATH_MAX_HASHES][FO_HASH_BYTES];
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     size_t n = json_array_size(hashes);
 
-    if (!json_is_array(hashes) || n > PATH_MAX_HASHES || index >= h->count)
+    if (!json_is_array(hashes) || n > FO_MERKLE_PATH_MAX || index >= h->count)
         return false;
     for (size_t i = 0; i < n; i++) {
         struct fo_slice hash = bytes_of(json_array_get(hashes, i));

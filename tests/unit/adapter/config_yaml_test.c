@@ -104,7 +104,7 @@ test_defaults_and_paths(void **state)
     assert_false(c->is_primary);
     assert_int_equal(c->limits.event_bytes_max, 262144);
     assert_int_equal(c->limits.request_bytes_max, 4194304);
-    assert_int_equal(c->limits.batch_events_max, 256);
+    assert_int_equal(c->limits.batch_events_max, 1024);
     assert_int_equal(c->limits.pending_events_max, 65536);
     assert_int_equal(c->link.window_batches, 64);
     assert_int_equal(c->link.low_share_percent, 10);
@@ -185,7 +185,7 @@ test_types_of_values(void **state)
 {
     (void)state;
     refused(GOOD "primary: flase\n", "9:1: primary", "true or false, not 'flase'");
-    refused(GOOD "limits:\n  batch_events_max: many\n", "10:3: limits.batch_events_max", "whole number from 1 to 256, not 'many'");
+    refused(GOOD "limits:\n  batch_events_max: many\n", "10:3: limits.batch_events_max", "whole number from 1 to 1024, not 'many'");
     refused(GOOD "limits:\n  batch_events_max: 64MiB\n", "10:3: limits.batch_events_max", "whole number");
     refused(GOOD "limits:\n  batch_events_max:\n", "10:3: limits.batch_events_max", "whole number");
     refused(GOOD "journal:\n  bytes_max: 99999999999999999999999\n", "10:3: journal.bytes_max", "whole number");
@@ -204,7 +204,7 @@ static void
 test_ranges_and_sums(void **state)
 {
     (void)state;
-    refused(GOOD "limits:\n  batch_events_max: 0\n", "10:3: limits.batch_events_max", "from 1 to 256, not '0'");
+    refused(GOOD "limits:\n  batch_events_max: 0\n", "10:3: limits.batch_events_max", "from 1 to 1024, not '0'");
     refused(GOOD "limits:\n  batch_events_max: 257\n", "10:3: limits.batch_events_max", "not '257'");
     refused(GOOD "link:\n  window_batches: 5000000000\n", "10:3: link.window_batches", "whole number from 1 to 256");
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");

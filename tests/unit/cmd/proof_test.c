@@ -64,7 +64,7 @@ make_answer(void)
     struct fo_slice record[EVENTS];
     struct fo_batch_header h = { .region = FO_SLICE_LIT("us-east-1"), .epoch = 0x18f, .first_seq = 41, .lane = FO_LANE_NORMAL,
         .count = EVENTS, .sealed_at = { 1767225600000001 }, .target = { { FO_SLICE_LIT("us-west-2"), 40 } }, .target_count = 1 };
-    uint8_t path[8][FO_HASH_BYTES];
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     json_t *hashes = json_array(), *answer;
     struct fo_frame frame;
     struct fo_buf out;

@@ -394,7 +394,7 @@ test_seal_refuses_what_a_peer_would(void **state)
     fo_buf_init(&out);
 #define REFUSED(change, err) (h = good, change, assert_int_equal(fo_batch_seal(&h, records, &east, &out), err))
     REFUSED(h.count = 0, FO_ERR_INVALID);
-    REFUSED(h.count = 257, FO_ERR_INVALID);
+    REFUSED(h.count = FO_BATCH_EVENTS_MAX + 1, FO_ERR_INVALID);
     REFUSED(h.epoch = 0, FO_ERR_INVALID);
     REFUSED(h.lane = (enum fo_lane)3, FO_ERR_INVALID);
     REFUSED(h.first_seq = 0, FO_ERR_INVALID);
@@ -443,17 +443,17 @@ static void
 test_record_is_provable_alone(void **state)
 {
     static struct taken t;
-    uint8_t path[8][FO_HASH_BYTES];
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     size_t n;
-    uint8_t *bytes = load_frame("valid/frame-batch-256.json", &n);
+    uint8_t *bytes = load_frame("valid/frame-batch-1024.json", &n);
 
     (void)state;
     assert_int_equal(take(fo_slice_of(bytes, n), &t), FO_OK);
-    assert_int_equal(t.batch.count, 256);
-    for (unsigned i = 0; i < 256; i += 51) {
-        unsigned path_len = fo_merkle_path(t.record, 256, i, path);
+    assert_int_equal(t.batch.count, 1024);
+    for (unsigned i = 0; i < 1024; i += 51) {
+        unsigned path_len = fo_merkle_path(t.record, 1024, i, path);
 
-        assert_true(fo_merkle_proves(t.record[i], i, 256, path, path_len, t.batch.root));
+        assert_true(fo_merkle_proves(t.record[i], i, 1024, path, path_len, t.batch.root));
     }
     free(bytes);
 }

@@ -11,8 +11,6 @@
 #include "vectors.h"
 #include "wire/frame.h"
 
-enum { PATH_MAX_HASHES = 8 };
-
 static char texts[FO_BATCH_EVENTS_MAX][16];
 static struct fo_slice records[FO_BATCH_EVENTS_MAX];
 
@@ -31,7 +29,7 @@ static void
 test_golden(void **state)
 {
     json_t *vector = vector_load("valid/frame-merkle.json"), *tree, *one;
-    uint8_t root[FO_HASH_BYTES], path[PATH_MAX_HASHES][FO_HASH_BYTES];
+    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     size_t i, j;
 
     (void)state;
@@ -58,7 +56,7 @@ test_golden(void **state)
 static void
 test_every_path_proves_only_its_record(void **state)
 {
-    uint8_t root[FO_HASH_BYTES], path[PATH_MAX_HASHES][FO_HASH_BYTES];
+    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
 
     (void)state;
     for (uint32_t count = 1; count <= 40; count++) {
@@ -77,7 +75,7 @@ test_every_path_proves_only_its_record(void **state)
 static void
 test_altered_proof_fails(void **state)
 {
-    uint8_t root[FO_HASH_BYTES], path[PATH_MAX_HASHES + 1][FO_HASH_BYTES] = {{0}};
+    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX + 1][FO_HASH_BYTES] = {{0}};
     unsigned path_len;
 
     (void)state;
@@ -103,7 +101,7 @@ static void
 test_inner_node_is_not_a_record(void **state)
 {
     uint8_t root[FO_HASH_BYTES], fake_root[FO_HASH_BYTES], children[2 * FO_HASH_BYTES];
-    uint8_t path[PATH_MAX_HASHES][FO_HASH_BYTES];
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
     struct fo_slice fake = fo_slice_of(children, sizeof children);
 
     (void)state;
