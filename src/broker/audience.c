@@ -8,7 +8,7 @@
 /* The field that a group is found by: the first of these that its filter names, as the first ones tell most events apart. */
 enum { BY_KEY, BY_TENANT, BY_TYPE, BY_REGION, FIELDS };
 
-enum { GROUP_KEY_BYTES_MAX = 32 + FO_FILTER_TYPES_MAX * (1 + FO_TYPE_BYTES_MAX) + 3 * 256, HITS_KEPT_BYTES_MAX = 65536 };
+enum { HITS_KEPT_BYTES_MAX = 65536 };
 
 void
 fo_audience_init(struct fo_audience *a)
@@ -51,22 +51,19 @@ read_text(struct fo_reader *r)
     return s;
 }
 
-static size_t
-write_key(const struct fo_request *req, struct fo_wall since, uint8_t ret_key[GROUP_KEY_BYTES_MAX])
+void
+fo_wish_write(const struct fo_request *req, struct fo_wall since, struct fo_writer *w)
 {
-    struct fo_writer w = fo_writer_of(ret_key, GROUP_KEY_BYTES_MAX);
-
-    fo_write_u8(&w, (uint8_t)req->encoding);
-    fo_write_u32(&w, req->events_max);
-    fo_write_u32(&w, req->bytes_max);
-    fo_write_u64(&w, (uint64_t)since.us);
-    fo_write_u8(&w, req->filter.type_count);
+    fo_write_u8(w, (uint8_t)req->encoding);
+    fo_write_u32(w, req->events_max);
+    fo_write_u32(w, req->bytes_max);
+    fo_write_u64(w, (uint64_t)since.us);
+    fo_write_u8(w, req->filter.type_count);
     for (unsigned i = 0; i < req->filter.type_count; i++)
-        write_text(&w, req->filter.type[i]);
-    write_text(&w, req->filter.key);
-    write_text(&w, req->filter.tenant);
-    write_text(&w, req->filter.region);
-    return w.n;
+        write_text(w, req->filter.type[i]);
+    write_text(w, req->filter.key);
+    write_text(w, req->filter.tenant);
+    write_text(w, req->filter.region);
 }
 
 /* The filter again, in the group's own bytes. */
@@ -174,14 +171,19 @@ group_destroy(struct fo_audience *a, struct fo_group *g)
 enum fo_err
 fo_audience_park(struct fo_audience *a, uint64_t request, const struct fo_request *req, struct fo_wall since, struct fo_instant deadline)
 {
-    uint8_t bytes[GROUP_KEY_BYTES_MAX];
-    struct fo_slice key = fo_slice_of(bytes, write_key(req, since, bytes));
-    uint32_t hash = hash_of(0, key);
-    struct fo_group *g = a->by_hash[hash % FO_AUDIENCE_BUCKETS];
+    uint8_t bytes[FO_WISH_BYTES_MAX];
+    struct fo_writer w = fo_writer_of(bytes, sizeof bytes);
     struct fo_parked *p = malloc(sizeof *p);
+    struct fo_slice key;
+    struct fo_group *g;
+    uint32_t hash;
 
     if (p == NULL)
         return FO_ERR_NO_MEMORY;
+    fo_wish_write(req, since, &w);
+    key = fo_slice_of(bytes, w.n);
+    hash = hash_of(0, key);
+    g = a->by_hash[hash % FO_AUDIENCE_BUCKETS];
     while (g != NULL && !fo_slice_is_equal(g->key, key))
         g = g->same_hash;
     if (g == NULL)

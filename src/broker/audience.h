@@ -45,6 +45,10 @@ struct fo_audience {
     struct fo_instant deadline;             /* nobody's is earlier */
 };
 
+/* What a fetch wants and how much of it, as bytes. */
+enum { FO_WISH_BYTES_MAX = 32 + FO_FILTER_TYPES_MAX * (1 + FO_TYPE_BYTES_MAX) + 3 * 256 };
+void fo_wish_write(const struct fo_request *req, struct fo_wall since, struct fo_writer *w);
+
 void fo_audience_init(struct fo_audience *a);
 void fo_audience_fini(struct fo_audience *a);
 /* req is copied. FO_ERR_NO_MEMORY. */

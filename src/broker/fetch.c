@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One answer out of the journal holds no more, however much was asked for: what is urgent next need not wait for it to go out. */
-enum { BACKLOG_ANSWER_BYTES_MAX = 64 << 10, RETRY_BUSY_MS = 500 };
+/* To a reader that is far behind an answer gives little, however much was asked for: what is urgent next need not wait for it to go
+ * out. One that all but keeps up is through with what is left in a moment, and gets it in few answers, as each has its price. */
+enum { FAR_BYTES = 8 << 20, FAR_ANSWER_BYTES_MAX = 64 << 10, NEAR_ANSWER_BYTES_MAX = 1 << 20, RETRY_BUSY_MS = 500 };
 
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
@@ -17,6 +18,7 @@ fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_st
     f->fresh_last = &f->fresh;
     fo_backlog_init(&f->backlog, ctx, state, stored_lsn);
     fo_audience_init(&f->audience);
+    fo_recent_init(&f->recent);
     fo_buf_init(&f->answer);
 }
 
@@ -25,6 +27,7 @@ fo_fetches_fini(struct fo_fetches *f)
 {
     fo_audience_fini(&f->audience);
     fo_backlog_fini(&f->backlog);
+    fo_recent_fini(&f->recent);
     fo_buf_fini(&f->answer);
 }
 
@@ -83,13 +86,22 @@ finish(struct fo_fetches *f, struct fo_fill *fill, const struct fo_stand *stand)
     return fo_fallback_answer(fill->answer.enc);
 }
 
+static uint64_t
+first_lsn(const struct fo_fetches *f)
+{
+    struct fo_journal_stats stats;
+
+    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
+    return stats.first_lsn;
+}
+
 static enum fo_err
-cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn, struct fo_stand *ret_stand, struct fo_fault *fault)
+cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first, struct fo_stand *ret_stand, struct fo_fault *fault)
 {
     struct fo_cursor c;
     bool is_ours;
 
-    *ret_stand = stand_at(first_lsn, (struct fo_wall){ 0 });
+    *ret_stand = stand_at(first, (struct fo_wall){ 0 });
     if (fo_cursor_parse(text, &c) != FO_OK)
         return fo_fault_set(fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
     if (strcmp(c.region, fo_context_name(f->ctx, 0)) != 0)
@@ -100,7 +112,7 @@ cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn
     if (!is_ours)
         return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a cursor of this broker's journal; the answer's cursor is the earliest");
     *ret_stand = c.stand;
-    if (fo_backlog_clamp(&f->backlog, first_lsn, ret_stand))
+    if (fo_backlog_clamp(&f->backlog, first, ret_stand))
         return fo_fault_set(fault, FO_ERR_CURSOR_GONE, "cursor", "a retained position; the answer's cursor is the earliest");
     return FO_OK;
 }
@@ -109,24 +121,22 @@ cursor_take(const struct fo_fetches *f, struct fo_slice text, uint64_t first_lsn
 static enum fo_err
 find_start(const struct fo_fetches *f, const struct fo_request *req, struct fo_stand *ret_stand, struct fo_fault *fault)
 {
-    struct fo_journal_stats stats;
     struct fo_wall none = { 0 };
-    uint64_t lsn;
+    uint64_t first = first_lsn(f), lsn;
 
-    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
     switch (req->from) {
     case FO_FROM_NOW:
         *ret_stand = stand_at(f->backlog.stored_lsn, none);
         return FO_OK;
     case FO_FROM_EARLIEST:
-        *ret_stand = stand_at(stats.first_lsn, none);
+        *ret_stand = stand_at(first, none);
         return FO_OK;
     case FO_FROM_TIME:
         lsn = fo_state_lsn_at(f->backlog.state, req->since);
-        *ret_stand = stand_at(lsn > stats.first_lsn ? lsn : stats.first_lsn, req->since.us > 0 ? req->since : none);
+        *ret_stand = stand_at(lsn > first ? lsn : first, req->since.us > 0 ? req->since : none);
         return FO_OK;
     case FO_FROM_CURSOR:
-        return cursor_take(f, req->cursor, stats.first_lsn, ret_stand, fault);
+        return cursor_take(f, req->cursor, first, ret_stand, fault);
     }
     return FO_ERR_INTERNAL;
 }
@@ -135,44 +145,85 @@ static void
 answer_unread(struct fo_fetches *f, uint64_t request, const struct fo_request *req, enum fo_err err, const struct fo_stand *stand)
 {
     struct fo_stand earliest = *stand;
-    struct fo_journal_stats stats;
     struct fo_fault fault;
 
     if (err == FO_ERR_INVALID)
         (void)fo_fault_set(&fault, FO_ERR_INVALID, "cursor", "a cursor as an earlier answer gave it");
     else
         (void)fo_fault_set(&fault, err == FO_ERR_CURSOR_GONE ? FO_ERR_CURSOR_GONE : FO_ERR_UNAVAILABLE, "cursor", "a position that can be read now; retry later");
-    f->ctx->journal->ops->stats(f->ctx->journal, &stats);
-    (void)fo_backlog_clamp(&f->backlog, stats.first_lsn, &earliest);
+    (void)fo_backlog_clamp(&f->backlog, first_lsn(f), &earliest);
     if (err != FO_ERR_INVALID && err != FO_ERR_CURSOR_GONE)
         fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", stand->lane[FO_LANE_NORMAL].lsn));
     answer_error(f, request, req->encoding, &fault, err == FO_ERR_INVALID ? 0 : RETRY_BUSY_MS, &earliest);
 }
 
+static uint64_t
+bytes_max_at(const struct fo_fetches *f, const struct fo_request *req, const struct fo_stand *stand)
+{
+    uint64_t most = NEAR_ANSWER_BYTES_MAX;
+
+    for (int i = 0; i < FO_LANES; i++)
+        if (f->backlog.stored_lsn - stand->lane[i].lsn > FAR_BYTES)
+            most = FAR_ANSWER_BYTES_MAX;
+    return req->bytes_max < most ? req->bytes_max : most;
+}
+
 static enum fo_err
 begin(struct fo_fetches *f, const struct fo_request *req, struct fo_stand *ret_stand, struct fo_fill *ret_fill, struct fo_fault *fault)
 {
-    uint64_t bytes_max = req->bytes_max < BACKLOG_ANSWER_BYTES_MAX ? req->bytes_max : BACKLOG_ANSWER_BYTES_MAX;
     enum fo_err err;
 
     *ret_stand = stand_at(0, (struct fo_wall){ 0 });
     if (f->audience.parked_count >= f->ctx->config->limits.fetches_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
     err = find_start(f, req, ret_stand, fault);
-    if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max, &f->answer) != FO_OK)
+    if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max_at(f, req, ret_stand), &f->answer) != FO_OK)
         err = fo_fault_set(fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     return err;
+}
+
+/* The same answer again, unless a high event has come that it does not have, or what it has may be gone. */
+static bool
+answer_again(struct fo_fetches *f, uint64_t request, struct fo_slice key)
+{
+    const struct fo_recent_answer *a = key.n > 0 ? fo_recent_find(&f->recent, key) : NULL;
+
+    if (a == NULL || a->first_lsn != first_lsn(f) || fo_gaps_next(&f->backlog.state->gaps[FO_LANE_HIGH], a->high_lsn) < f->backlog.stored_lsn)
+        return false;
+    f->ctx->counters.fetched_events += a->events;
+    reply(f, request, fo_recent_body(a));
+    return true;
+}
+
+static void
+answer_filled(struct fo_fetches *f, uint64_t request, struct fo_slice key, struct fo_fill *fill, const struct fo_stand *stand)
+{
+    struct fo_slice body = finish(f, fill, stand);
+
+    if (key.n > 0 && fo_fill_events(fill) > 0 && body.p == f->answer.p)
+        fo_recent_note(&f->recent, key, body, fo_fill_events(fill), stand->lane[FO_LANE_HIGH].lsn, first_lsn(f));
+    f->ctx->counters.fetched_events += fo_fill_events(fill);
+    reply(f, request, body);
 }
 
 void
 fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req)
 {
+    uint8_t bytes[FO_WISH_BYTES_MAX + FO_CURSOR_SIZE];
+    struct fo_writer key = fo_writer_of(bytes, sizeof bytes);
     struct fo_stand stand;
     struct fo_fault fault;
     struct fo_fill fill;
     enum fo_backlog_end end;
-    enum fo_err err = begin(f, req, &stand, &fill, &fault);
+    enum fo_err err;
 
+    if (req->from == FO_FROM_CURSOR && req->cursor.n < FO_CURSOR_SIZE) {
+        fo_wish_write(req, req->since, &key);
+        fo_write_bytes(&key, req->cursor.p, req->cursor.n);
+    }
+    if (answer_again(f, request, fo_slice_of(bytes, key.n)))
+        return;
+    err = begin(f, req, &stand, &fill, &fault);
     if (err != FO_OK) {
         answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0, &stand);
         return;
@@ -192,8 +243,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         if (err == FO_OK)
             return;
     }
-    f->ctx->counters.fetched_events += fo_fill_events(&fill);
-    reply(f, request, finish(f, &fill, &stand));
+    answer_filled(f, request, fo_slice_of(bytes, key.n), &fill, &stand);
 }
 
 void

@@ -11,6 +11,7 @@
 #pragma once
 #include "broker/audience.h"
 #include "broker/backlog.h"
+#include "broker/recent.h"
 #include "broker/store.h"
 
 struct fo_fetches {
@@ -18,6 +19,7 @@ struct fo_fetches {
     uint64_t epoch;
     struct fo_backlog backlog;
     struct fo_audience audience;
+    struct fo_recent recent;
     struct fo_batch *fresh, **fresh_last;           /* durable since the last deliver */
     struct fo_buf answer;
 };

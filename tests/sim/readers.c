@@ -53,6 +53,7 @@ static void
 act(struct sim *s, const struct task *t)
 {
     static const char *const filters[FILTERS] = { "{}", "{\"type\":\"alpha\"}", "{\"tenant\":\"t1\"}", "{\"key\":\"k2\"}", "{\"region\":\"us-east-1\"}" };
+    static const unsigned events[] = { 1, 5, 20 }, bytes[] = { 1024, 3000, 9000 };      /* few, so that some readers want the same */
     struct reader *r = &s->reader[t->a];
     uint64_t request = ++s->next_request;
     unsigned wait_ms = sim_chance(s, 300) ? 0 : (unsigned)sim_below(s, 1500);
@@ -65,8 +66,8 @@ act(struct sim *s, const struct task *t)
         snprintf(begin, sizeof begin, "\"cursor\":\"%s\"", r->cursor);
     else
         snprintf(begin, sizeof begin, "\"from\":\"%s\"", r->is_now ? "now" : "earliest");
-    snprintf(text, sizeof text, "{\"op\":\"fetch\",%s,\"max\":%u,\"maxBytes\":%u,\"waitMs\":%u,\"filter\":%s}", begin, 1 + (unsigned)sim_below(s, 20),
-        1024 + (unsigned)sim_below(s, 8192), wait_ms, filters[r->filter]);
+    snprintf(text, sizeof text, "{\"op\":\"fetch\",%s,\"max\":%u,\"maxBytes\":%u,\"waitMs\":%u,\"filter\":%s}", begin, events[sim_below(s, 3)], bytes[sim_below(s, 3)],
+        wait_ms, filters[r->filter]);
     if (!node_request(s, r->node, request, text, strlen(text)))
         return;
     r->has_gap |= r->is_now || (r->cursor[0] == '\0' && s->node[r->node].disk.first_lsn > 0);

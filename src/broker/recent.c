@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/recent.h"
+
+#include "base/crc32c.h"
+
+void
+fo_recent_init(struct fo_recent *r)
+{
+    *r = (struct fo_recent){ 0 };
+    for (unsigned i = 0; i < FO_RECENT_MAX; i++)
+        fo_buf_init(&r->answer[i].bytes);
+}
+
+void
+fo_recent_fini(struct fo_recent *r)
+{
+    for (unsigned i = 0; i < FO_RECENT_MAX; i++)
+        fo_buf_fini(&r->answer[i].bytes);
+}
+
+const struct fo_recent_answer *
+fo_recent_find(const struct fo_recent *r, struct fo_slice key)
+{
+    for (unsigned i = 0; i < FO_RECENT_MAX; i++)
+        if (r->answer[i].bytes.n > 0 && fo_slice_is_equal(fo_slice_of(r->answer[i].bytes.p, r->answer[i].key_bytes), key))
+            return &r->answer[i];
+    return NULL;
+}
+
+static bool
+was_seen(struct fo_recent *r, struct fo_slice key)
+{
+    uint32_t hash = fo_crc32c(0, key.p, key.n);
+
+    for (unsigned i = 0; i < FO_RECENT_SEEN_MAX; i++)
+        if (r->seen[i] == hash)
+            return true;
+    r->seen[r->next_seen] = hash;
+    r->next_seen = (r->next_seen + 1) % FO_RECENT_SEEN_MAX;
+    return false;
+}
+
+void
+fo_recent_note(struct fo_recent *r, struct fo_slice key, struct fo_slice answer, uint32_t events, uint64_t high_lsn, uint64_t first_lsn)
+{
+    struct fo_recent_answer *a = (struct fo_recent_answer *)(uintptr_t)fo_recent_find(r, key);
+
+    if (a == NULL && !was_seen(r, key))
+        return;
+    if (a == NULL) {
+        a = &r->answer[r->next_answer];
+        r->next_answer = (r->next_answer + 1) % FO_RECENT_MAX;
+    }
+    a->bytes.n = 0;
+    a->key_bytes = key.n;
+    a->events = events;
+    a->high_lsn = high_lsn;
+    a->first_lsn = first_lsn;
+    if (fo_buf_reserve(&a->bytes, key.n + answer.n) != FO_OK)
+        return;
+    memcpy(a->bytes.p, key.p, key.n);
+    memcpy(a->bytes.p + key.n, answer.p, answer.n);
+    a->bytes.n = key.n + answer.n;
+}
