@@ -27,6 +27,55 @@ fo_fetch_answer_begin(struct fo_fetch_answer *a, enum fo_encoding enc, struct fo
     return e.err;
 }
 
+/* The position's text up to the sequence is the same for a whole batch. */
+static void
+note_batch(struct fo_fetch_answer *a, const char *region, struct fo_position pos)
+{
+    size_t n = strlen(region);
+
+    if (a->count > 0 && pos.epoch == a->last.epoch && pos.lane == a->last.lane && n == a->last_region_bytes && memcmp(region, a->last_text, n) == 0)
+        return;
+    a->last = pos;
+    a->last_region_bytes = n;
+    fo_position_format(region, pos, a->last_text);
+    a->last_text_bytes = (size_t)(strrchr(a->last_text, ':') + 1 - a->last_text);
+}
+
+/* What fo_emit would write, in one go: this is done for each event and reader. */
+static enum fo_err
+add_msgpack(struct fo_fetch_answer *a, const char *region, struct fo_position pos, struct fo_slice record)
+{
+    static const uint8_t position[] = "\x82\xa8" "position", event[] = "\xa5" "event";
+    enum { POSITION_BYTES = sizeof position - 1, EVENT_BYTES = sizeof event - 1, FIXSTR_BYTES_MAX = 31, DIGITS_MAX = 20 };
+    uint8_t digits[DIGITS_MAX], *p;
+    unsigned first = DIGITS_MAX;
+    size_t text_bytes;
+    enum fo_err err = fo_buf_reserve(a->out, POSITION_BYTES + 2 + FO_POSITION_SIZE + EVENT_BYTES + record.n);
+
+    if (err != FO_OK)
+        return err;
+    note_batch(a, region, pos);
+    for (uint64_t seq = pos.seq; first == DIGITS_MAX || seq != 0; seq /= 10)
+        digits[--first] = (uint8_t)('0' + seq % 10);
+    text_bytes = a->last_text_bytes + DIGITS_MAX - first;
+    p = a->out->p + a->out->n;
+    memcpy(p, position, POSITION_BYTES);
+    p += POSITION_BYTES;
+    if (text_bytes > FIXSTR_BYTES_MAX)
+        *p++ = 0xd9;
+    *p++ = (uint8_t)(text_bytes > FIXSTR_BYTES_MAX ? text_bytes : 0xa0 | text_bytes);
+    memcpy(p, a->last_text, a->last_text_bytes);
+    p += a->last_text_bytes;
+    memcpy(p, digits + first, DIGITS_MAX - first);
+    p += DIGITS_MAX - first;
+    memcpy(p, event, EVENT_BYTES);
+    p += EVENT_BYTES;
+    memcpy(p, record.p, record.n);
+    a->out->n = (size_t)(p + record.n - a->out->p);
+    a->count++;
+    return FO_OK;
+}
+
 enum fo_err
 fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, struct fo_position pos, struct fo_slice record)
 {
@@ -34,15 +83,15 @@ fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, struct fo_pos
     char text[FO_POSITION_SIZE];
     size_t before = a->out->n;
 
+    if (a->enc == FO_ENC_MSGPACK)
+        return add_msgpack(a, region, pos, record);
     fo_position_format(region, pos, text);
     e.needs_comma = a->count > 0;
     fo_emit_map(&e, 2);
     fo_emit_key(&e, "position");
     fo_emit_cstr(&e, text);
     fo_emit_key(&e, "event");
-    if (a->enc == FO_ENC_MSGPACK)
-        fo_emit_raw(&e, record);
-    else if (e.err == FO_OK)
+    if (e.err == FO_OK)
         e.err = fo_event_write_json(record, a->out);
     fo_emit_map_end(&e);
     if (e.err != FO_OK)

@@ -11,6 +11,9 @@ struct fo_fetch_answer {
     struct fo_buf *out;         /* appended to; borrowed from begin to finish */
     size_t start, count_at;     /* in out */
     uint32_t count;             /* events so far */
+    struct fo_position last;    /* msgpack: the one before, and its text up to the sequence */
+    char last_text[FO_POSITION_SIZE];
+    size_t last_text_bytes, last_region_bytes;
 };
 
 /* FO_ERR_NO_MEMORY; out is then unchanged. */

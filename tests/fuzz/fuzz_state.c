@@ -38,6 +38,7 @@ take_checkpoint(struct fo_slice input, struct fo_state *s)
     DEMAND(fo_checkpoint_encode(s, &ctx, &out) == FO_OK);
     DEMAND(fo_checkpoint_decode(fo_buf_slice(&out), &ctx, &again) == FO_OK);
     DEMAND(again.mark_count == s->mark_count && again.epochs.count == s->epochs.count && again.events_total == s->events_total);
+    DEMAND(memcmp(again.gaps, s->gaps, sizeof s->gaps) == 0);
     fo_buf_fini(&out);
 }
 

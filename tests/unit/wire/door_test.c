@@ -282,6 +282,43 @@ fetched_events_in_msgpack_are_the_records_themselves(void **state)
     fo_buf_fini(&out);
 }
 
+/* One position behind the other, each as the person's form of it: batches change in any part of it, and texts pass 31 bytes. */
+static void
+each_event_has_its_position(void **state)
+{
+    static const struct { const char *region; struct fo_position pos; } cases[] = {
+        { "r", { 1, 9, FO_LANE_LOW } }, { "r", { 1, 10, FO_LANE_LOW } }, { "r", { 1, 0, FO_LANE_HIGH } }, { "r", { 2, 1, FO_LANE_HIGH } },
+        { "s", { 2, 1, FO_LANE_HIGH } }, { "sr", { 2, 1, FO_LANE_HIGH } }, { "abcdefghijklmnopqrs", { 2, 1, FO_LANE_NORMAL } },
+        { "abcdefghijklmnopqrs", { 2, 10, FO_LANE_NORMAL } }, { "abcdefghijklmnopqrs", { 2, 100, FO_LANE_NORMAL } },
+        { "abcdefghijklmnopqrstuvwxyz-01234", { UINT64_MAX, UINT64_MAX, FO_LANE_NORMAL } },
+    };
+    struct fo_fetch_answer a;
+    struct fo_slice s;
+    struct fo_reader r;
+    struct fo_buf out;
+    uint32_t n;
+
+    (void)state;
+    fo_buf_init(&out);
+    assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(fo_fetch_answer_add(&a, cases[i].region, cases[i].pos, FO_SLICE_LIT("\x80")), FO_OK);
+    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
+    r = fo_reader_of(fo_buf_slice(&out));
+    assert_true(fo_mp_read_map(&r, &n) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK && fo_mp_skip(&r, 1) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK);
+    assert_true(fo_mp_read_array(&r, &n) == FO_OK && n == sizeof cases / sizeof cases[0]);
+    for (unsigned i = 0; i < n; i++) {
+        char text[FO_POSITION_SIZE];
+        uint32_t pairs;
+
+        fo_position_format(cases[i].region, cases[i].pos, text);
+        assert_true(fo_mp_read_map(&r, &pairs) == FO_OK && pairs == 2 && fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("position")));
+        assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, fo_slice_str(text)));
+        assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("event")) && fo_mp_skip(&r, 1) == FO_OK);
+    }
+    fo_buf_fini(&out);
+}
+
 static void
 an_empty_fetch_has_a_cursor(void **state)
 {
@@ -372,7 +409,7 @@ main(void)
         cmocka_unit_test(a_position_fits_its_buffer),
         cmocka_unit_test(fetched_events_in_json_are_cloudevents),
         cmocka_unit_test(fetched_events_in_msgpack_are_the_records_themselves),
-        cmocka_unit_test(an_empty_fetch_has_a_cursor),
+        cmocka_unit_test(each_event_has_its_position), cmocka_unit_test(an_empty_fetch_has_a_cursor),
         cmocka_unit_test(an_event_that_cannot_be_shown_leaves_no_trace),
         cmocka_unit_test(a_filter_takes_what_it_names),
     };
