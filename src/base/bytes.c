@@ -149,6 +149,21 @@ fo_buf_reserve(struct fo_buf *b, size_t more)
     return FO_OK;
 }
 
+void
+fo_buf_fit(struct fo_buf *b)
+{
+    size_t cap = b->n < BUF_BYTES_MIN ? BUF_BYTES_MIN : b->n;
+    uint8_t *p;
+
+    if (b->cap / 2 <= cap)
+        return;
+    p = realloc(b->p, cap);
+    if (!p)
+        return;                         /* it stays as it is */
+    b->p = p;
+    b->cap = cap;
+}
+
 enum fo_err
 fo_buf_add(struct fo_buf *b, const void *p, size_t n)
 {

@@ -53,5 +53,7 @@ void fo_buf_init(struct fo_buf *b);                        /* empty, no memory y
 void fo_buf_fini(struct fo_buf *b);
 /* Makes room for `more` bytes after n. FO_ERR_NO_MEMORY; the buffer is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_buf_reserve(struct fo_buf *b, size_t more);
+/* Gives back the room that is not used, if it is much. */
+void fo_buf_fit(struct fo_buf *b);
 FO_MUST_CHECK enum fo_err fo_buf_add(struct fo_buf *b, const void *p, size_t n);
 static inline struct fo_slice fo_buf_slice(const struct fo_buf *b) { return (struct fo_slice){ b->p, b->n }; }

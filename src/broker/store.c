@@ -152,6 +152,7 @@ fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *
         item_give_back(s, it);
         return err;
     }
+    fo_buf_fit(&it->body);                  /* what was reserved for the most exceptions is seldom used */
     it->peer = peer;
     s->queued_acks++;
     if (s->next_append == NULL)

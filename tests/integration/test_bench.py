@@ -60,6 +60,10 @@ class Bench(unittest.TestCase):
     def test_ledger_writer(self):
         self.assertIn("as it is", self.bench(BENCH / "ledger_writer", "--build", BUILD, "--events", 2560, "--rounds", 1))
 
+    def test_memory_and_start(self):
+        out = self.bench(BENCH / "memory", "--build", BUILD, "--events", 3000, "--load", 3000, "--pending", 3000)
+        self.assertLessEqual({"idle", "full load", "waiting for the link", "going out", "waiting for readers", "being read", "3,000"}, set(rows(out)), out)
+
     def test_stages(self):
         subprocess.run(["ninja", "-C", BUILD, "bench/stage_bench"], check=True, capture_output=True)
         out = self.bench(BUILD / "bench/stage_bench", 1)

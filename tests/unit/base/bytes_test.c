@@ -125,6 +125,24 @@ buffer_refuses_the_impossible_unchanged(void **state)
 }
 
 static void
+buffer_gives_back_what_it_does_not_use(void **state)
+{
+    struct fo_buf b;
+
+    (void)state;
+    fo_buf_init(&b);
+    fo_buf_fit(&b);
+    assert_int_equal(fo_buf_reserve(&b, 16384), FO_OK);
+    for (uint8_t i = 0; i < 200; i++)
+        assert_int_equal(fo_buf_add(&b, &i, 1), FO_OK);
+    fo_buf_fit(&b);
+    assert_true(b.cap < 512 && b.n == 200);
+    for (uint8_t i = 0; i < 200; i++)
+        assert_int_equal(b.p[i], i);
+    fo_buf_fini(&b);
+}
+
+static void
 slices_compare_by_bytes(void **state)
 {
     (void)state;
@@ -144,6 +162,7 @@ main(void)
         cmocka_unit_test(writer_remembers_that_it_overflowed),
         cmocka_unit_test(buffer_grows_and_keeps_what_it_holds),
         cmocka_unit_test(buffer_refuses_the_impossible_unchanged),
+        cmocka_unit_test(buffer_gives_back_what_it_does_not_use),
         cmocka_unit_test(slices_compare_by_bytes),
     };
 
