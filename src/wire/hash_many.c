@@ -13,7 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { FEW = 8, SCRATCH_BYTES = 64 << 10 };     /* fewer do not fill the lanes; longer ones are worth no copy */
+/* Fewer do not fill the lanes; nor do longer ones, as not many of them fit the scratch: libcrypto is quicker then. */
+enum { FEW = 8, SCRATCH_BYTES = 64 << 10, LONG_BYTES = SCRATCH_BYTES / 12 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static IMB_MGR *manager;                        /* and scratch: whoever holds is_taken */
@@ -66,7 +67,7 @@ hash_side_by_side(uint8_t prefix, const struct fo_slice *bytes, uint32_t count, 
     for (uint32_t i = 0; i < count; i++) {
         size_t n = 1 + bytes[i].n;
 
-        if (n > SCRATCH_BYTES) {
+        if (n > LONG_BYTES) {
             fo_hash_prefixed(prefix, bytes[i], ret_hash[i]);
             continue;
         }
