@@ -54,7 +54,7 @@ class Bench(unittest.TestCase):
             self.assertIn("<svg", (self.dir / f"{name}.svg").read_text())
 
     def test_ledger_in_whole_brokers_finds_every_row(self):
-        out = self.bench(BENCH / "ledger", "--build", BUILD, "--seconds", 0.5, "--probe", 2000, "--rates", "0,3000")
+        out = self.bench(BENCH / "ledger", "--build", BUILD, "--seconds", 0.5, "--burst", 0.5, "--probe", 2000, "--rates", "0,3000")
         self.assertIn("each one row", rows(out)["3,000 events/s"][-1], out)
 
     def test_ledger_writer(self):
