@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "broker/cursor.h"
 
-enum { FO_RECENT_MAX = 8, FO_RECENT_SEEN_MAX = 64 };
+enum { FO_RECENT_MAX = 4, FO_RECENT_SEEN_MAX = 64 };
 
 struct fo_recent_answer {
     struct fo_buf bytes;                    /* key, then answer */
