@@ -132,7 +132,7 @@ fo_buf_fini(struct fo_buf *b)
 enum fo_err
 fo_buf_reserve(struct fo_buf *b, size_t more)
 {
-    size_t cap = b->cap < BUF_BYTES_MIN ? BUF_BYTES_MIN : b->cap;
+    size_t cap = b->cap > 0 ? b->cap : more > BUF_BYTES_MIN ? more : BUF_BYTES_MIN;
     uint8_t *p;
 
     if (more <= b->cap - b->n)

@@ -51,7 +51,7 @@ static inline void fo_prefetch(const uint8_t *p, size_t n, const uint8_t *end)
 struct fo_buf { uint8_t *p; size_t n, cap; };
 void fo_buf_init(struct fo_buf *b);                        /* empty, no memory yet */
 void fo_buf_fini(struct fo_buf *b);
-/* Makes room for `more` bytes after n. FO_ERR_NO_MEMORY; the buffer is then unchanged. */
+/* Makes room for `more` bytes after n; in an empty one without memory, for no more than that. FO_ERR_NO_MEMORY; the buffer is then unchanged. */
 FO_MUST_CHECK enum fo_err fo_buf_reserve(struct fo_buf *b, size_t more);
 /* Gives back the room that is not used, if it is much. */
 void fo_buf_fit(struct fo_buf *b);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { POOL_BYTES_MAX = 8 << 20 };      /* of frames that pooled batches keep room for: what is under way at full rate; a burst of large events is not held for ever */
+enum { BUILT_KEPT_MAX = 16 << 10 };     /* a pooled batch keeps room for a few events; larger frames differ too much in size for one to fit the next */
 
 static void
 batch_destroy(struct fo_batch *b)
@@ -28,7 +28,6 @@ fo_batch_pool_fini(struct fo_batch_pool *p)
         batch_destroy(b);
     }
     p->free_count = 0;
-    p->free_bytes = 0;
 }
 
 struct fo_batch *
@@ -39,7 +38,6 @@ fo_batch_take(struct fo_batch_pool *p)
     if (b != NULL) {
         p->free = b->next;
         p->free_count--;
-        p->free_bytes -= b->built.cap;
     } else {
         b = malloc(sizeof *b);
         if (b == NULL)
@@ -64,12 +62,13 @@ fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_ba
     *take_batch = NULL;
     if (b->msg.handle != NULL)
         t->ops->msg_free(t, &b->msg);
-    if (p->free_count == p->free_max || p->free_bytes + b->built.cap > POOL_BYTES_MAX) {
+    if (p->free_count == p->free_max) {
         batch_destroy(b);
         return;
     }
+    if (b->built.cap > BUILT_KEPT_MAX)
+        fo_buf_fini(&b->built);
     b->next = p->free;
     p->free = b;
     p->free_count++;
-    p->free_bytes += b->built.cap;
 }

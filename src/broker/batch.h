@@ -25,7 +25,7 @@ struct fo_batch {
 
 static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }
 
-struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; size_t free_bytes; };
+struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; };
 void fo_batch_pool_init(struct fo_batch_pool *p, unsigned free_max);
 void fo_batch_pool_fini(struct fo_batch_pool *p);
 /* An empty batch; null without memory. */

@@ -102,36 +102,40 @@ body_bytes_max(const struct fo_intake *in, enum fo_lane lane, fo_region_set targ
     return bytes;
 }
 
-/* With room for its first event, and one put aside for it in the store. */
+/* With room for its first event, and as many like it as may come with it; and with one put aside for it in the store. */
 static struct fo_batch *
-begin_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
+begin_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes, uint32_t left)
 {
+    uint32_t events_max = in->ctx->config->limits.batch_events_max;
+    size_t bytes_max = body_bytes_max(in, lane, targets), expected = bytes * (left < events_max ? left : events_max);
     struct fo_batch *b = fo_batch_take(in->pool);
 
     if (b == NULL)
         return NULL;
-    if (fo_buf_reserve(&b->built, FO_BATCH_HEAD_ROOM + bytes) != FO_OK || fo_store_reserve(in->store) != FO_OK) {
+    expected = expected < bytes_max ? expected : bytes_max > bytes ? bytes_max : bytes;
+    if (fo_buf_reserve(&b->built, FO_BATCH_HEAD_ROOM + expected) != FO_OK || fo_store_reserve(in->store) != FO_OK) {
         fo_batch_give_back(in->pool, in->ctx->transport, &b);
         return NULL;
     }
     b->is_own = true;
     b->source = 0;
     b->targets = targets;
-    b->bytes_max = body_bytes_max(in, lane, targets);
+    b->bytes_max = bytes_max;
     b->built.n = FO_BATCH_HEAD_ROOM;
     return b;
 }
 
-/* The lane's open batch with room for `bytes` more; null without memory. From here on nothing that seals it can fail for want of memory. */
+/* The lane's open batch with room for `bytes` more; null without memory. From here on nothing that seals it can fail for want of memory.
+ * left: events of the request, this one included. */
 static struct fo_batch *
-open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes)
+open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_t bytes, uint32_t left)
 {
     struct fo_batch *b = in->open[lane];
 
     if (b != NULL && (b->targets != targets || b->count >= in->ctx->config->limits.batch_events_max || b->built.n - FO_BATCH_HEAD_ROOM + bytes > b->bytes_max))
         seal(in, lane);
     if (in->open[lane] == NULL)
-        in->open[lane] = begin_batch(in, lane, targets, bytes);
+        in->open[lane] = begin_batch(in, lane, targets, bytes, left);
     else if (fo_buf_reserve(&b->built, bytes) != FO_OK)
         return NULL;
     return in->open[lane];
@@ -181,7 +185,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     struct fo_wait_event *t = &w->event[i];
     fo_region_set targets = e->targets != 0 ? e->targets : fo_context_all(in->ctx);
     size_t bytes = fo_event_encoded_max(e) + LENGTH_BYTES;
-    struct fo_batch *b = open_batch(in, e->lane, targets, bytes);
+    struct fo_batch *b = open_batch(in, e->lane, targets, bytes, w->event_count - i);
     struct fo_dedupe_entry entry = { .fp = *fp, .epoch = in->epoch, .targets = targets, .accepted_at = in->ctx->wall, .lane = (uint8_t)e->lane };
     struct fo_writer out, length;
 
