@@ -71,6 +71,7 @@ static const cyaml_schema_field_t link_fields[] = {
     NUMBER("window_bytes", IN(link), window_bytes),
     NUMBER("window_bytes_min", IN(link), window_bytes_min),
     NUMBER("queue_delay_ms_max", IN(link), queue_delay_ms_max),
+    NUMBER("ack_delay_ms_max", IN(link), ack_delay_ms_max),
     NUMBER("window_batches", IN(link), window_batches),
     NUMBER("heartbeat_ms", IN(link), heartbeat_ms),
     NUMBER("probes_missed_max", IN(link), probes_missed_max),

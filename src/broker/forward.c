@@ -9,6 +9,16 @@
 enum { PUMP_BATCHES_MAX = 64 };         /* read back per peer and step, so that the loop stays responsive */
 enum { RETRANSMIT_MS_MAX = 5000 };
 
+/* A source takes the delay of acks for the path's: it stays small beside what its window and its retransmission bear. */
+static struct fo_duration
+ack_delay_of(const struct fo_config *c)
+{
+    uint32_t least_ms = c->link.queue_delay_ms_max < c->link.retransmit_ms_min ? c->link.queue_delay_ms_max : c->link.retransmit_ms_min;
+    struct fo_duration most = { fo_duration_ms(least_ms).ns / 8 }, wanted = fo_duration_ms(c->link.ack_delay_ms_max);
+
+    return wanted.ns < most.ns ? wanted : most;
+}
+
 enum fo_err
 fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_state *state, uint64_t first_lsn, uint64_t stored_lsn)
 {
@@ -24,6 +34,7 @@ fo_forward_init(struct fo_forward *f, struct fo_context *ctx, const struct fo_st
         c->link.window_batches, c->link.low_share_percent, fo_duration_ms(c->link.retransmit_ms_min), fo_duration_ms(RETRANSMIT_MS_MAX) };
     f->health_limits = (struct fo_health_limits){ fo_duration_ms(c->link.heartbeat_ms), c->link.probes_missed_max,
         fo_duration_ms(c->link.stable_ms_min), fo_duration_ms(c->link.stable_ms_max) };
+    f->ack_delay = ack_delay_of(c);
     for (unsigned p = 1; p < ctx->regions.count; p++) {
         struct fo_peer *peer = &f->peer[p];
 

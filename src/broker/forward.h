@@ -7,6 +7,8 @@
 #include "core/health.h"
 #include "core/link.h"
 
+struct fo_unacked { uint64_t bytes; uint32_t batches; };
+
 struct fo_peer {
     struct fo_link link;
     struct fo_health health;                        /* of the direct link */
@@ -26,6 +28,7 @@ struct fo_peer {
     struct fo_instant health_told_at;
     bool is_trimmed[FO_LANES];                      /* what the restored lane has not read yet begins behind trimmed batches */
     bool wants_ack;                                 /* owed: something of theirs became durable, or came twice */
+    struct fo_unacked unacked;                      /* became durable since they were last told */
 };
 
 /* A peer's link has changed its state; also called every 10 s while it has not. */
@@ -36,6 +39,7 @@ struct fo_forward {
     struct fo_link_limits limits;
     struct fo_peer peer[FO_REGIONS_MAX];            /* by region index; [0] unused */
     struct fo_health_limits health_limits;
+    struct fo_duration ack_delay;                   /* between two acks to one peer */
     fo_forward_health_fn on_health;                 /* may be null */
     void *on_health_user;
     struct fo_buf frame, relay_frame;               /* reused */

@@ -35,6 +35,7 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
     if (kind != FO_FRAME_ACK)
         p->probed_at = ctx->now;
     p->wants_ack = false;
+    p->unacked = (struct fo_unacked){ 0 };
     f->frame.n = 0;
     if (fo_control_seal(kind, &c, ctx->key, &f->frame) != FO_OK) {
         fo_log(FO_LOG_ERROR, "control_seal_failed", FO_S("peer", fo_context_name(ctx, peer)));
@@ -121,11 +122,21 @@ check_health(struct fo_forward *f, unsigned peer)
     tell_health(f, peer);
 }
 
+/* Acks are cumulative: one that comes right behind another waits for more to say, but never so long that the peer's window would stand still. */
+static struct fo_instant
+ack_due(const struct fo_forward *f, const struct fo_peer *p)
+{
+    bool is_much = p->unacked.batches >= f->ctx->config->link.window_batches / 4 || p->unacked.bytes >= f->ctx->config->link.window_bytes / 4;
+
+    return is_much ? f->ctx->now : fo_instant_add(p->control_sent_at, f->ack_delay);
+}
+
 static struct fo_instant
 send_due(struct fo_forward *f, unsigned peer, fo_forward_acks_fn acks, void *user)
 {
     struct fo_duration beat = f->health_limits.probe_every;
     struct fo_peer *p = &f->peer[peer];
+    struct fo_instant due;
 
     if (!p->link.is_up[FO_LINK_URGENT] && p->via == 0)
         return (struct fo_instant){ INT64_MAX };
@@ -134,9 +145,10 @@ send_due(struct fo_forward *f, unsigned peer, fo_forward_acks_fn acks, void *use
         fo_paths_control(f, peer, FO_FRAME_HELLO, acks, user);
     else if (!fo_instant_is_before(f->ctx->now, fo_instant_add(p->probed_at, beat)))
         fo_paths_control(f, peer, FO_FRAME_HEARTBEAT, acks, user);
-    else if (p->wants_ack)
+    else if (p->wants_ack && !fo_instant_is_before(f->ctx->now, ack_due(f, p)))
         fo_paths_control(f, peer, FO_FRAME_ACK, acks, user);
-    return fo_instant_add(p->probed_at, beat);
+    due = fo_instant_add(p->probed_at, beat);
+    return p->wants_ack && fo_instant_is_before(ack_due(f, p), due) ? ack_due(f, p) : due;
 }
 
 struct fo_instant

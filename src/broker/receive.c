@@ -230,6 +230,8 @@ fo_receive_stored(struct fo_receive *r, const struct fo_batch *b)
 {
     fo_chain_stored(&r->source[b->source].chain[b->header.lane], b->header.epoch, fo_batch_last_seq(b));
     r->forward->peer[b->source].wants_ack = true;
+    r->forward->peer[b->source].unacked.bytes += b->frame.n;
+    r->forward->peer[b->source].unacked.batches++;
     r->ctx->counters.received_batches++;
     r->ctx->counters.received_events += b->count;
 }

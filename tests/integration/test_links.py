@@ -79,6 +79,34 @@ class Recovery(ClusterTest):
         self.assertTrue(self.cluster.first.publish(wait="all")["success"])
 
 
+class Acks(ClusterTest):
+    options = {"extra": {"link": {"ack_delay_ms_max": 400, "queue_delay_ms_max": 4000, "retransmit_ms_min": 4000}}}
+
+    def is_all_acked(self):
+        return all(lane["backlog"] == 0 for link in self.cluster.first.status()["links"] for lane in link["lanes"].values())
+
+    def test_acks_of_a_stream_are_gathered(self):
+        first, events = self.cluster.first, 100
+        before = first.status()["counters"]["acksReceived"]
+        started = time.monotonic()
+        for _ in range(events):
+            self.assertTrue(first.publish("custom", {})["success"])
+        wait_until(self.is_all_acked, "everything is acked")
+        seconds = time.monotonic() - started
+        acks = first.status()["counters"]["acksReceived"] - before
+        # Each peer: in time, or by a quarter of the window (16 batches), or as the answer to a probe.
+        self.assertLessEqual(acks, 2 * (seconds / 0.4 + events / 16 + seconds / 0.75 + 3))
+
+    def test_the_first_ack_after_silence_goes_at_once(self):
+        def seconds():
+            time.sleep(0.42)
+            started = time.monotonic()
+            self.assertTrue(self.cluster.first.publish(wait="all")["success"])
+            return time.monotonic() - started
+
+        self.assertLess(min(seconds() for _ in range(8)), 0.2, "a probe may have gone just before, but not always")
+
+
 class Forged(ClusterTest):
     """Frames sent straight to a link listener, by somebody who has no key, some key, or a region's own."""
     options = {"regions": ("us-east-1", "us-west-2")}

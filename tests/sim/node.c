@@ -113,6 +113,7 @@ make_config(struct sim *s, struct node *n)
     c->link.window_bytes = skewed(s, s->plan.window_bytes, 256);
     c->link.window_bytes_min = 1 + (uint32_t)sim_below(s, c->link.window_bytes);
     c->link.queue_delay_ms_max = 1 + (uint32_t)sim_below(s, 100);
+    c->link.ack_delay_ms_max = c->link.queue_delay_ms_max;     /* in effect an eighth of it at most */
     c->link.probes_missed_max = 3;
     c->link.stable_ms_min = 100 + (uint32_t)sim_below(s, 900);
     c->link.stable_ms_max = 3000;
