@@ -205,7 +205,7 @@ test_ranges_and_sums(void **state)
 {
     (void)state;
     refused(GOOD "limits:\n  batch_events_max: 0\n", "10:3: limits.batch_events_max", "from 1 to 1024, not '0'");
-    refused(GOOD "limits:\n  batch_events_max: 257\n", "10:3: limits.batch_events_max", "not '257'");
+    refused(GOOD "limits:\n  batch_events_max: 1025\n", "10:3: limits.batch_events_max", "not '1025'");
     refused(GOOD "link:\n  window_batches: 5000000000\n", "10:3: link.window_batches", "whole number from 1 to 256");
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");
     refused(GOOD "limits:\n  batch_bytes_max: 65536\n", "10:3: limits.batch_bytes_max", "at least limits.event_bytes_max");
