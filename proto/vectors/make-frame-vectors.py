@@ -224,7 +224,8 @@ def write_valid():
     valid_batch("batch-previous-epoch", three, targets=[("us-west-2", 41, EPOCH - 1), ("eu-west-1", 0), ("ap-south-1", 7, 1)])
     valid_batch("batch-largest-numbers", three, epoch=(1 << 63) - 1, first_seq=(1 << 63) - 4, sealed_at_us=(1 << 63) - 1,
                 targets=[("a" * 32, (1 << 63) - 5)])
-    valid_batch("batch-header-grown", three, batch(three, more=("later", {"k": [1, 2]})), canonical=False)
+    valid_batch("batch-header-grown", three, batch(three, more=(0, "later", {"k": [1, 2]})), canonical=False)
+    valid_batch("batch-awaited", three, batch(three, more=(1,)), canonical=False)
     f = batch_fields(three)
     f.update(lane=Raw(b"\xcf" + bytes(8)), count=Raw(b"\xce\0\0\0\x03"), region=Raw(b"\xda\0\x09us-east-1"))
     valid_batch("batch-long-forms", three, frame(1, batch_header(f), body_of(three), EAST), canonical=False)

@@ -13,6 +13,7 @@ struct fo_batch {
     fo_region_set targets;                      /* of the regions we know */
     uint32_t count;
     size_t bytes_max;                           /* own, while open: of the body */
+    bool is_awaited;                            /* own, while open: a publisher waits until peers have it */
     uint32_t record_at[FO_BATCH_EVENTS_MAX];    /* own, while open: offsets into built */
     struct fo_slice record[FO_BATCH_EVENTS_MAX];
     uint8_t verdict[FO_BATCH_EVENTS_MAX];       /* received: 0 or enum fo_verdict */

@@ -7,7 +7,7 @@
 #include "core/health.h"
 #include "core/link.h"
 
-struct fo_unacked { uint64_t bytes; uint32_t batches; };
+struct fo_unacked { uint64_t bytes; uint32_t batches; bool is_awaited; };
 
 struct fo_peer {
     struct fo_link link;

@@ -43,6 +43,7 @@ fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
     h->count = b->count;
     h->first_seq = last - b->count + 1;
     h->sealed_at = in->ctx->wall;
+    h->is_awaited = b->is_awaited;
     h->target_count = 0;
     for (fo_region_set t = b->targets; t != 0; t &= t - 1) {
         unsigned r = (unsigned)__builtin_ctzll(t);
@@ -121,6 +122,7 @@ begin_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size
     b->source = 0;
     b->targets = targets;
     b->bytes_max = bytes_max;
+    b->is_awaited = false;
     b->built.n = FO_BATCH_HEAD_ROOM;
     return b;
 }
@@ -197,6 +199,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     if (out.overflow)
         return FO_ERR_INTERNAL;
     fo_write_u32(&length, (uint32_t)out.n);
+    b->is_awaited |= w->wait != FO_WAIT_ACCEPTED;
     b->record_at[b->count++] = (uint32_t)b->built.n + LENGTH_BYTES;
     b->built.n += LENGTH_BYTES + out.n;
     entry.seq = ++in->last_seq[e->lane];

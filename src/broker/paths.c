@@ -122,13 +122,14 @@ check_health(struct fo_forward *f, unsigned peer)
     tell_health(f, peer);
 }
 
-/* Acks are cumulative: one that comes right behind another waits for more to say, but never so long that the peer's window would stand still. */
+/* Acks are cumulative: one that comes right behind another waits for more to say, but not while somebody waits for it, nor so long that
+ * the peer's window would stand still. */
 static struct fo_instant
 ack_due(const struct fo_forward *f, const struct fo_peer *p)
 {
-    bool is_much = p->unacked.batches >= f->ctx->config->link.window_batches / 4 || p->unacked.bytes >= f->ctx->config->link.window_bytes / 4;
+    bool is_urgent = p->unacked.is_awaited || p->unacked.batches >= f->ctx->config->link.window_batches / 4 || p->unacked.bytes >= f->ctx->config->link.window_bytes / 4;
 
-    return is_much ? f->ctx->now : fo_instant_add(p->control_sent_at, f->ack_delay);
+    return is_urgent ? f->ctx->now : fo_instant_add(p->control_sent_at, f->ack_delay);
 }
 
 static struct fo_instant

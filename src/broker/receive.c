@@ -232,6 +232,7 @@ fo_receive_stored(struct fo_receive *r, const struct fo_batch *b)
     r->forward->peer[b->source].wants_ack = true;
     r->forward->peer[b->source].unacked.bytes += b->frame.n;
     r->forward->peer[b->source].unacked.batches++;
+    r->forward->peer[b->source].unacked.is_awaited |= b->header.is_awaited;
     r->ctx->counters.received_batches++;
     r->ctx->counters.received_events += b->count;
 }

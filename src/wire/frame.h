@@ -31,7 +31,7 @@ struct fo_target {
     uint64_t prev_epoch;                    /* of prev_seq, if that was given out in an earlier epoch than the batch's; else 0 */
 };
 
-struct fo_batch_header {                    /* header: [region, keyid, epoch, lane, first_seq, count, sealed_at_us, [[region, prev_seq, prev_epoch?]...], prev_root, root] */
+struct fo_batch_header {                    /* header: [region, keyid, epoch, lane, first_seq, count, sealed_at_us, [[region, prev_seq, prev_epoch?]...], prev_root, root, awaited?] */
     struct fo_slice region;
     uint64_t key_id, epoch, first_seq;
     enum fo_lane lane;
@@ -39,6 +39,7 @@ struct fo_batch_header {                    /* header: [region, keyid, epoch, la
     struct fo_wall sealed_at;
     struct fo_target target[FO_REGIONS_MAX]; unsigned target_count;
     uint8_t prev_root[FO_HASH_BYTES], root[FO_HASH_BYTES];   /* prev_root: the lane's batch before this one, whatever its targets; zeros for the first */
+    bool is_awaited;                        /* somebody waits for the acks: they are not to be gathered */
 };
 
 enum fo_verdict { FO_VERDICT_EXPIRED = 1, FO_VERDICT_INCOMPATIBLE = 2, FO_VERDICT_REJECTED = 3 };

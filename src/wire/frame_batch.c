@@ -38,7 +38,7 @@ header_is_valid(const struct fo_batch_header *h)
 static void
 header_write(const struct fo_batch_header *h, struct fo_writer *w)
 {
-    fo_mp_write_array(w, HEADER_ELEMENTS);
+    fo_mp_write_array(w, HEADER_ELEMENTS + h->is_awaited);
     fo_mp_write_str(w, h->region);
     fo_mp_write_uint(w, h->key_id);
     fo_mp_write_uint(w, h->epoch);
@@ -56,6 +56,8 @@ header_write(const struct fo_batch_header *h, struct fo_writer *w)
     }
     fo_mp_write_bin(w, fo_slice_of(h->prev_root, FO_HASH_BYTES));
     fo_mp_write_bin(w, fo_slice_of(h->root, FO_HASH_BYTES));
+    if (h->is_awaited)
+        fo_mp_write_uint(w, 1);
 }
 
 /* FO_ERR_INVALID: an empty record. FO_ERR_TOO_LARGE. */
@@ -173,7 +175,8 @@ fo_batch_header_decode(const struct fo_frame *frame, struct fo_batch_header *ret
     targets_read(&r, ret_h, &err);
     fo_header_hash(&r, ret_h->prev_root, &err);
     fo_header_hash(&r, ret_h->root, &err);
-    fo_header_end(&r, elements - HEADER_ELEMENTS, &err);
+    ret_h->is_awaited = elements > HEADER_ELEMENTS && fo_header_uint(&r, 0, 1, &err) == 1;
+    fo_header_end(&r, elements > HEADER_ELEMENTS ? elements - HEADER_ELEMENTS - 1 : 0, &err);
     if (err == FO_OK && !header_is_valid(ret_h))
         err = FO_ERR_PROTO;
     return err;

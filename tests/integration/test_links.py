@@ -101,10 +101,20 @@ class Acks(ClusterTest):
         def seconds():
             time.sleep(0.42)
             started = time.monotonic()
-            self.assertTrue(self.cluster.first.publish(wait="all")["success"])
+            self.assertTrue(self.cluster.first.publish()["success"])
+            wait_until(self.is_all_acked, "it is acked")
             return time.monotonic() - started
 
         self.assertLess(min(seconds() for _ in range(8)), 0.2, "a probe may have gone just before, but not always")
+
+
+    def test_an_awaited_ack_is_not_gathered(self):
+        """Gathered, it would come 0.4 s after the ack before."""
+        def is_in_time():
+            return self.cluster.first.publish(wait="all", timeoutMs=100)["success"]
+
+        self.assertTrue(self.cluster.first.publish(wait="all")["success"])
+        self.assertTrue(any([is_in_time() for _ in range(3)]))
 
 
 class Forged(ClusterTest):
