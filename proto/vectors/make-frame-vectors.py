@@ -193,8 +193,10 @@ def save(folder, name, kind, content, expect):
     (HERE / folder / (name + ".json")).write_text(json.dumps(out, indent=1) + "\n")
 
 
-def valid_batch(name, records, frame_bytes=None, canonical=True, show_records=True, **kw):
+def valid_batch(name, records, frame_bytes=None, canonical=True, show_records=True, awaited=False, **kw):
     expect = {"frame": "batch", "canonical": canonical, **shown(batch_fields(records, **kw))}
+    if awaited:
+        expect["awaited"] = True
     if show_records:
         expect["records"] = [r.hex() for r in records]
     save("valid", "frame-" + name, "frame", frame_bytes or batch(records, **kw), expect)
@@ -225,7 +227,7 @@ def write_valid():
     valid_batch("batch-largest-numbers", three, epoch=(1 << 63) - 1, first_seq=(1 << 63) - 4, sealed_at_us=(1 << 63) - 1,
                 targets=[("a" * 32, (1 << 63) - 5)])
     valid_batch("batch-header-grown", three, batch(three, more=(0, "later", {"k": [1, 2]})), canonical=False)
-    valid_batch("batch-awaited", three, batch(three, more=(1,)), canonical=False)
+    valid_batch("batch-awaited", three, batch(three, more=(1,)), awaited=True)
     f = batch_fields(three)
     f.update(lane=Raw(b"\xcf" + bytes(8)), count=Raw(b"\xce\0\0\0\x03"), region=Raw(b"\xda\0\x09us-east-1"))
     valid_batch("batch-long-forms", three, frame(1, batch_header(f), body_of(three), EAST), canonical=False)

@@ -110,6 +110,7 @@ check_batch(const json_t *expect, struct taken *t, struct fo_slice bytes)
     assert_int_equal(h->sealed_at.us, number(expect, "sealed_at_us"));
     assert_true(vector_hex_is(json_object_get(expect, "prev_root"), fo_slice_of(h->prev_root, FO_HASH_BYTES)));
     assert_true(vector_hex_is(json_object_get(expect, "root"), fo_slice_of(h->root, FO_HASH_BYTES)));
+    assert_int_equal(h->is_awaited, json_is_true(json_object_get(expect, "awaited")));
     assert_int_equal(h->target_count, json_array_size(targets));
     for (unsigned i = 0; i < h->target_count; i++) {
         assert_true(fo_slice_is_equal(h->target[i].region, fo_slice_str(json_string_value(json_array_get(json_array_get(targets, i), 0)))));
