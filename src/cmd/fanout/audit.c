@@ -101,32 +101,14 @@ parse_option(int key, char *arg, struct argp_state *state)
 static int
 load_configs(struct audit_args *a, struct fo_config *config[])
 {
-    struct fo_fault fault;
+    int rc = cmd_load_configs(a->config_path, a->configs, &a->common, config, &a->keys_dir);
 
-    if (a->configs > 0 && a->common.is_default_broker)
-        a->common.brokers = 0;
-    for (unsigned i = 0; i < a->configs; i++) {
-        if (fo_config_load(a->config_path[i], &config[i], &fault) != FO_OK) {
-            fprintf(stderr, "fanout: %s %s\n", fault.path, fault.text);
-            return CMD_USAGE;
-        }
-        if (a->common.brokers == CMD_BROKERS_MAX) {
-            fprintf(stderr, "fanout: at most %d brokers\n", CMD_BROKERS_MAX);
-            return CMD_USAGE;
-        }
-        a->region[a->common.brokers] = config[i]->region;
-        a->common.broker[a->common.brokers++] = config[i]->listen.door;
-        if (a->keys_dir == NULL)
-            a->keys_dir = config[i]->keys.public_keys;
+    for (unsigned i = 0; rc == CMD_OK && i < a->configs; i++) {
+        a->region[a->common.brokers - a->configs + i] = config[i]->region;
         if (a->ledger == NULL && !a->has_no_ledger && config[i]->ledger.is_enabled)
             a->ledger = config[i]->ledger.conninfo;
-        if (a->common.tls_ca == NULL && config[i]->tls.ca != NULL) {
-            a->common.tls_ca = config[i]->tls.ca;
-            a->common.tls_cert = config[i]->tls.cert;
-            a->common.tls_key = config[i]->tls.key;
-        }
     }
-    return CMD_OK;
+    return rc;
 }
 
 void

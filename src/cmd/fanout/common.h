@@ -36,6 +36,11 @@ int cmd_exit_of(int err);
 /* One request (taken over) and its answer, both JSON. Complains itself; an error answer is complained about, too, unless it is wanted. */
 int cmd_call(fanout_client *client, const char *what, json_t *take_request, int timeout_ms, json_t **ret_answer);
 
+/* Adds the brokers of so many configurations, and what they say of keys and TLS where the command line says nothing; named ones replace
+ * the default broker. ret_config: count, the caller's to destroy; what is filled in points into them. Complains itself. */
+struct fo_config;
+int cmd_load_configs(const char *const *path, unsigned count, struct cmd_common *common, struct fo_config *ret_config[], const char **keys_dir);
+
 /* "90s", "15m", "1h", "7d" before now, or an RFC 3339 time. False: neither. */
 bool cmd_parse_time(const char *text, struct fo_wall now, struct fo_wall *ret_t);
 /* "250ms", "5s", "1m"; a bare number is milliseconds. False: not a duration, or beyond an int of milliseconds. */

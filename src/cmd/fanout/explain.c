@@ -82,29 +82,6 @@ load_keys(const char *dir, struct fo_key_ring *ring)
     return CMD_USAGE;
 }
 
-static int
-load_configs(struct explain_args *a, struct fo_config *config[])
-{
-    struct fo_fault fault;
-
-    if (a->configs > 0 && a->common.is_default_broker)
-        a->common.brokers = 0;
-    for (unsigned i = 0; i < a->configs; i++) {
-        if (fo_config_load(a->config_path[i], &config[i], &fault) != FO_OK) {
-            fprintf(stderr, "fanout: %s %s\n", fault.path, fault.text);
-            return CMD_USAGE;
-        }
-        if (a->common.brokers == CMD_BROKERS_MAX) {
-            fprintf(stderr, "fanout: at most %d brokers\n", CMD_BROKERS_MAX);
-            return CMD_USAGE;
-        }
-        a->common.broker[a->common.brokers++] = config[i]->listen.door;
-        if (a->keys_dir == NULL)
-            a->keys_dir = config[i]->keys.public_keys;
-    }
-    return CMD_OK;
-}
-
 /* One broker's answer. A broker that does not answer is complained about and left out. */
 static int
 ask(const struct explain_args *a, struct story *s, const char *address)
@@ -193,7 +170,8 @@ cmd_explain(int argc, char **argv)
     struct story story = { 0 };
     int rc = CMD_USAGE;
 
-    if (ring == NULL || argp_parse(&argp, argc, argv, 0, NULL, &args) != 0 || (rc = load_configs(&args, config)) != CMD_OK)
+    if (ring == NULL || argp_parse(&argp, argc, argv, 0, NULL, &args) != 0 ||
+        (rc = cmd_load_configs(args.config_path, args.configs, &args.common, config, &args.keys_dir)) != CMD_OK)
         goto cleanup;
     if (args.keys_dir != NULL) {
         if ((rc = load_keys(args.keys_dir, ring)) != CMD_OK)
