@@ -8,7 +8,7 @@
 #include "door.h"
 #include "load.h"
 
-enum { EVENTS_MAX = 10000, FETCH_BYTES = 2 << 20 };
+enum { EVENTS_MAX = 2000, FETCH_BYTES = 2 << 20 };
 
 struct fanout {
     char *pending;                  /* encoded events behind room for the head of their request */

@@ -80,7 +80,7 @@ class Recovery(ClusterTest):
 
 
 class Acks(ClusterTest):
-    options = {"extra": {"link": {"ack_delay_ms_max": 400, "queue_delay_ms_max": 4000, "retransmit_ms_min": 4000}}}
+    options = {"extra": {"link": {"ack_delay_ms_max": 200, "queue_delay_ms_max": 4000, "retransmit_ms_min": 4000}}}
 
     def is_all_acked(self):
         return all(lane["backlog"] == 0 for link in self.cluster.first.status()["links"] for lane in link["lanes"].values())
@@ -95,23 +95,23 @@ class Acks(ClusterTest):
         seconds = time.monotonic() - started
         acks = first.status()["counters"]["acksReceived"] - before
         # Each peer: in time, or by a quarter of the window (16 batches), or as the answer to a probe.
-        self.assertLessEqual(acks, 2 * (seconds / 0.4 + events / 16 + seconds / 0.75 + 3))
+        self.assertLessEqual(acks, 2 * (seconds / 0.2 + events / 16 + seconds / 0.75 + 3))
 
     def test_the_first_ack_after_silence_goes_at_once(self):
-        def seconds():
-            time.sleep(0.42)
+        def is_at_once():
+            time.sleep(0.22)
             started = time.monotonic()
-            self.assertTrue(self.cluster.first.publish()["success"])
+            self.assertTrue(self.cluster.first.publish(targets=["us-west-2"])["success"])
             wait_until(self.is_all_acked, "it is acked")
-            return time.monotonic() - started
+            return time.monotonic() - started < 0.1
 
-        self.assertLess(min(seconds() for _ in range(8)), 0.2, "a probe may have gone just before, but not always")
+        self.assertTrue(any(is_at_once() for _ in range(60)), "a probe may have gone just before, but not always")
 
 
     def test_an_awaited_ack_is_not_gathered(self):
-        """Gathered, it would come 0.4 s after the ack before."""
+        """Gathered, it would come 0.2 s after the ack before."""
         def is_in_time():
-            return self.cluster.first.publish(wait="all", timeoutMs=100)["success"]
+            return self.cluster.first.publish(wait="all", timeoutMs=50)["success"]
 
         self.assertTrue(self.cluster.first.publish(wait="all")["success"])
         self.assertTrue(any([is_in_time() for _ in range(3)]))
