@@ -115,6 +115,28 @@ test_inner_node_is_not_a_record(void **state)
     assert_false(fo_merkle_proves(fake, 0, 1, path, 0, root));
 }
 
+/* Short ones are hashed side by side, long ones alone, and a path's end always alone: all by the same rule. */
+static void
+test_records_of_any_length(void **state)
+{
+    enum { COUNT = 60, STEP = 577 };
+    static uint8_t bytes[COUNT + COUNT * STEP];
+    struct fo_slice record[COUNT];
+    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 251);
+    for (unsigned i = 0; i < COUNT; i++)
+        record[i] = fo_slice_of(bytes + i, 1 + (size_t)(i * 7 % COUNT) * STEP);
+    fo_merkle_root(record, COUNT, root);
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned path_len = fo_merkle_path(record, COUNT, i, path);
+
+        assert_true(fo_merkle_proves(record[i], i, COUNT, path, path_len, root));
+    }
+}
+
 int
 main(void)
 {
@@ -123,6 +145,7 @@ main(void)
         cmocka_unit_test(test_every_path_proves_only_its_record),
         cmocka_unit_test(test_altered_proof_fails),
         cmocka_unit_test(test_inner_node_is_not_a_record),
+        cmocka_unit_test(test_records_of_any_length),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
