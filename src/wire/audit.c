@@ -269,3 +269,22 @@ fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct f
         return FO_ERR_SIGNATURE;
     return fo_frame_check_signature(&signed_bytes, fo_slice_str(s->region), s->key_id, keys);
 }
+
+const struct fo_audit_flow *
+fo_audit_flow_of(const struct fo_audit_statement *s, const char *region, enum fo_lane lane)
+{
+    for (unsigned i = 0; s != NULL && i < s->flow_count; i++)
+        if (s->flow[i].lane == lane && strcmp(s->flow[i].region, region) == 0)
+            return &s->flow[i];
+    return NULL;
+}
+
+uint64_t
+fo_audit_settled(const struct fo_audit_flow *f)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < FO_AUDIT_PENDING; i++)
+        n += f->count[i];
+    return n;
+}

@@ -88,6 +88,10 @@ FO_MUST_CHECK enum fo_err fo_audit_decode(struct fo_slice bytes, struct fo_audit
 /* After decode. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE. */
 FO_MUST_CHECK enum fo_err fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct fo_audit_statement *s,
     const struct fo_key_ring *keys);
+/* What the statement says of another region and a lane; null: nothing. s may be null. */
+const struct fo_audit_flow *fo_audit_flow_of(const struct fo_audit_statement *s, const char *region, enum fo_lane lane);
+/* Events of it that are in any state but pending. */
+uint64_t fo_audit_settled(const struct fo_audit_flow *f);
 /* The same for people and programs. New reference; null without memory. */
 struct json_t *fo_audit_to_json(const struct fo_audit_statement *s);
 

@@ -21,29 +21,10 @@ ask(struct sim *s, unsigned node, const struct fo_audit_query *q, struct fo_audi
     return err == FO_OK;
 }
 
-static const struct fo_audit_flow *
-flow_of(const struct fo_audit_statement *st, unsigned other, unsigned lane)
-{
-    for (unsigned i = 0; i < st->flow_count; i++)
-        if ((unsigned)st->flow[i].lane == lane && strcmp(st->flow[i].region, region_name(other)) == 0)
-            return &st->flow[i];
-    return NULL;
-}
-
-static uint64_t
-settled(const struct fo_audit_flow *f)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < FO_AUDIT_PENDING; i++)
-        n += f->count[i];
-    return n;
-}
-
 static void
 compare(struct sim *s, unsigned source, unsigned target, unsigned lane)
 {
-    const struct fo_audit_flow *a = flow_of(&of_source, target, lane), *b = flow_of(&of_target, source, lane);
+    const struct fo_audit_flow *a = fo_audit_flow_of(&of_source, region_name(target), (enum fo_lane)lane), *b = fo_audit_flow_of(&of_target, region_name(source), (enum fo_lane)lane);
 
     if (a == NULL || b == NULL) {
         sim_fail(s, "%s or %s leaves out a flow between them", region_name(source), region_name(target));
@@ -51,9 +32,9 @@ compare(struct sim *s, unsigned source, unsigned target, unsigned lane)
     }
     if (a->count[FO_AUDIT_PENDING] > 0)
         sim_fail(s, "an audit at rest: %llu events of %s are pending at %s", (unsigned long long)a->count[FO_AUDIT_PENDING], region_name(source), region_name(target));
-    if (settled(a) != settled(b) || b->misplaced > 0 || memcmp(a->digest, b->digest, FO_HASH_BYTES) != 0)
-        sim_fail(s, "the audit sees drift: %llu events settled by %s, %llu held by %s, digests %s", (unsigned long long)settled(a), region_name(source),
-            (unsigned long long)settled(b), region_name(target), memcmp(a->digest, b->digest, FO_HASH_BYTES) == 0 ? "equal" : "differ");
+    if (fo_audit_settled(a) != fo_audit_settled(b) || b->misplaced > 0 || memcmp(a->digest, b->digest, FO_HASH_BYTES) != 0)
+        sim_fail(s, "the audit sees drift: %llu events settled by %s, %llu held by %s, digests %s", (unsigned long long)fo_audit_settled(a), region_name(source),
+            (unsigned long long)fo_audit_settled(b), region_name(target), memcmp(a->digest, b->digest, FO_HASH_BYTES) == 0 ? "equal" : "differ");
     for (int i = 0; i < FO_AUDIT_UNPROVEN; i++)
         if (a->count[i] != b->count[i])
             sim_fail(s, "the audit sees drift: %llu events are %s at %s by its acks, %llu by what it does", (unsigned long long)a->count[i],
@@ -71,11 +52,11 @@ audit_pair(struct sim *s, unsigned source, unsigned target)
     if (!ask(s, target, &at, &of_target))
         return;
     for (unsigned lane = 0; lane < FO_LANES; lane++)
-        of.after[lane] = flow_of(&of_target, source, lane)->trimmed;
+        of.after[lane] = fo_audit_flow_of(&of_target, region_name(source), (enum fo_lane)lane)->trimmed;
     if (!ask(s, source, &of, &of_source))
         return;
     for (unsigned lane = 0; lane < FO_LANES; lane++) {
-        const struct fo_audit_flow *f = flow_of(&of_source, target, lane);
+        const struct fo_audit_flow *f = fo_audit_flow_of(&of_source, region_name(target), (enum fo_lane)lane);
 
         at.after[lane] = fo_mark_is_behind(f->trimmed, of.after[lane]) ? f->trimmed : of.after[lane];
         at.up_to[lane] = f->up_to;

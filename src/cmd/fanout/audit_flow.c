@@ -14,29 +14,10 @@ struct pair {
     struct fo_audit_statement *of_source, *of_target;   /* of_source: own unless it had to be asked again */
 };
 
-static const struct fo_audit_flow *
-flow_of(const struct fo_audit_statement *s, const char *region, enum fo_lane lane)
-{
-    for (unsigned i = 0; s != NULL && i < s->flow_count; i++)
-        if (s->flow[i].lane == lane && strcmp(s->flow[i].region, region) == 0)
-            return &s->flow[i];
-    return NULL;
-}
-
-static uint64_t
-settled(const struct fo_audit_flow *f)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < FO_AUDIT_PENDING; i++)
-        n += f->count[i];
-    return n;
-}
-
 static bool
 agrees(const struct fo_audit_flow *s, const struct fo_audit_flow *t)
 {
-    if (t->misplaced > 0 || settled(s) != settled(t) || memcmp(s->digest, t->digest, FO_HASH_BYTES) != 0)
+    if (t->misplaced > 0 || fo_audit_settled(s) != fo_audit_settled(t) || memcmp(s->digest, t->digest, FO_HASH_BYTES) != 0)
         return false;
     return s->count[FO_AUDIT_UNPROVEN] > 0 || memcmp(s->count, t->count, sizeof(s->count[0]) * FO_AUDIT_UNPROVEN) == 0;
 }
@@ -129,12 +110,12 @@ add_flow(struct pair *p, const char *target, const struct fo_audit_flow *s, cons
     for (int i = 0; i < 8; i++)
         snprintf(digest + 2 * i, 3, "%02x", s->digest[i]);
     row = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:s}", "source", p->source->name, "target", target,
-        "lane", fo_lane_name(s->lane), "accepted", (json_int_t)(settled(s) + s->count[FO_AUDIT_PENDING]),
+        "lane", fo_lane_name(s->lane), "accepted", (json_int_t)(fo_audit_settled(s) + s->count[FO_AUDIT_PENDING]),
         "delivered", (json_int_t)s->count[FO_AUDIT_DELIVERED], "dead", (json_int_t)dead, "expired", (json_int_t)s->count[FO_AUDIT_EXPIRED],
         "unproven", (json_int_t)s->count[FO_AUDIT_UNPROVEN], "pending", (json_int_t)s->count[FO_AUDIT_PENDING], "digest", digest,
         "drift", (json_int_t)drift, "state", state);
     if (t != NULL)
-        json_object_set_new(row, "received", json_integer((json_int_t)settled(t)));
+        json_object_set_new(row, "received", json_integer((json_int_t)fo_audit_settled(t)));
     json_array_append_new(p->a->flows, row);
     p->a->pending += s->count[FO_AUDIT_PENDING];
 }
@@ -148,21 +129,21 @@ ask_behind_trim(struct pair *p)
     bool is_needed = false;
 
     for (int lane = 0; lane < FO_LANES; lane++) {
-        const struct fo_audit_flow *s = flow_of(p->of_source, p->target->name, (enum fo_lane)lane);
-        const struct fo_audit_flow *t = flow_of(p->of_target, p->source->name, (enum fo_lane)lane);
+        const struct fo_audit_flow *s = fo_audit_flow_of(p->of_source, p->target->name, (enum fo_lane)lane);
+        const struct fo_audit_flow *t = fo_audit_flow_of(p->of_target, p->source->name, (enum fo_lane)lane);
         if (s == NULL || t == NULL)
             return;
         after[lane] = fo_mark_is_behind(t->trimmed, s->trimmed) ? t->trimmed : s->trimmed;
         is_needed |= s->first.epoch != 0 && !fo_mark_is_behind(s->first, t->trimmed);
-        before += settled(s);
+        before += fo_audit_settled(s);
     }
     if (!is_needed)
         return;
     p->of_source = audit_ask(p->a, p->source, &(struct audit_asked){ .target = p->target->name, .after = after });
     for (int lane = 0; lane < FO_LANES; lane++) {
-        const struct fo_audit_flow *s = flow_of(p->of_source, p->target->name, (enum fo_lane)lane);
+        const struct fo_audit_flow *s = fo_audit_flow_of(p->of_source, p->target->name, (enum fo_lane)lane);
         up_to[lane] = s != NULL ? s->up_to : (struct fo_mark){ 0, 0 };
-        now += s != NULL ? settled(s) : 0;
+        now += s != NULL ? fo_audit_settled(s) : 0;
     }
     free(p->of_target);
     p->of_target = p->of_source == NULL ? NULL
@@ -175,15 +156,15 @@ static void
 compare_pair(struct pair *p, const char *target_name)
 {
     for (int lane = 0; lane < FO_LANES; lane++) {
-        const struct fo_audit_flow *s = flow_of(p->of_source, target_name, (enum fo_lane)lane);
-        const struct fo_audit_flow *t = flow_of(p->of_target, p->source->name, (enum fo_lane)lane);
+        const struct fo_audit_flow *s = fo_audit_flow_of(p->of_source, target_name, (enum fo_lane)lane);
+        const struct fo_audit_flow *t = fo_audit_flow_of(p->of_target, p->source->name, (enum fo_lane)lane);
         uint64_t before = p->a->drift;
 
         if (s == NULL)
             continue;
         if (t != NULL && !agrees(s, t))
             name_drift(p, s, t);
-        if (settled(s) + s->count[FO_AUDIT_PENDING] > 0 || p->a->drift > before)
+        if (fo_audit_settled(s) + s->count[FO_AUDIT_PENDING] > 0 || p->a->drift > before)
             add_flow(p, target_name, s, t, p->a->drift - before, t == NULL ? "not compared" : p->a->drift > before ? "drift" : "agrees");
     }
 }
@@ -196,12 +177,12 @@ audit_pair(struct audit *a, struct audit_region *source, const char *target_name
     uint64_t accepted = 0;
 
     for (int lane = 0; lane < FO_LANES; lane++) {
-        const struct fo_audit_flow *s = flow_of(source->own, target_name, (enum fo_lane)lane);
+        const struct fo_audit_flow *s = fo_audit_flow_of(source->own, target_name, (enum fo_lane)lane);
         if (s == NULL)
             return;
         after[lane] = s->trimmed;
         up_to[lane] = s->up_to;
-        accepted += settled(s);
+        accepted += fo_audit_settled(s);
     }
     if (p.target != NULL && p.target->client != NULL)
         p.of_target = audit_ask(a, p.target, &(struct audit_asked){ .source = source->name, .after = after, .up_to = up_to });
