@@ -18,7 +18,7 @@ fo_fill_add(struct fo_fill *fill, struct fo_stand *stand, const struct fo_offer 
 
     if (events >= fill->events_max || (events > 0 && fill->bytes + offer->record.n > fill->bytes_max))
         return false;
-    if (fo_fetch_answer_add(&fill->answer, offer->region, pos, offer->record) != FO_OK)
+    if (fo_fetch_answer_add(&fill->answer, offer->region, &pos, offer->record) != FO_OK)
         return false;
     fill->bytes += offer->record.n;
     stand->turn = stand->turn + 1 < FO_TURNS ? stand->turn + 1 : 0;

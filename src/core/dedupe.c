@@ -1,21 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Linear probing with backward-shift deletion: no tombstones, so the table stays as fast on its
- * thousandth turn of the ring as on its first. */
+ * A hash table of buckets, each one line of the cache, that is compared as a whole. An entry stands in the first bucket from its home on
+ * that has room, so a search is over at the first one that is not full; removal moves entries back to keep it so. There are no tombstones: the table
+ * stays as fast on its thousandth turn of the ring as on its first. */
 #include "core/dedupe.h"
 
 #include "base/assert.h"
 
-enum { SLOT_BITS = 25, EVICT_AHEAD = 16, RUNS_MIN = 4 };   /* EVICT_AHEAD: entries whose table place is fetched before they have to go */
+enum {
+    TAG_SHIFT = 24,
+    EVICT_AHEAD = 16,                   /* entries whose bucket is fetched before they have to go */
+    RUNS_MIN = 4,
+};
 
-_Static_assert(FO_DEDUPE_MAX < 1 << SLOT_BITS, "slot + 1 fits beside the key");
+_Static_assert(FO_DEDUPE_MAX <= 1 << TAG_SHIFT, "a slot fits beside the tag");
+_Static_assert(sizeof(struct fo_dedupe_bucket) == FO_DEDUPE_LINE_BYTES, "a bucket is a line of the cache");
 
 static uint32_t
-table_size(uint32_t cap)
+bucket_count(uint32_t cap)              /* at most half of the entries are ever used */
 {
-    uint32_t n = 4;
+    uint32_t n = 1;
 
-    while (n < cap * 2)
+    while (n * FO_DEDUPE_BUCKET < cap * 2)
+        n *= 2;
+    return n;
+}
+
+static uint32_t
+runs_max(uint32_t cap)
+{
+    uint32_t n = 2;
+
+    while (n < cap)
         n *= 2;
     return n;
 }
@@ -23,75 +39,140 @@ table_size(uint32_t cap)
 size_t
 fo_dedupe_memory(uint32_t cap)
 {
-    return (size_t)cap * sizeof(struct fo_fingerprint) + (size_t)table_size(cap) * (sizeof(uint64_t) + sizeof(struct fo_dedupe_run) / 2);
+    return (size_t)cap * sizeof(struct fo_fingerprint) + FO_DEDUPE_LINE_BYTES + bucket_count(cap) * sizeof(struct fo_dedupe_bucket)
+        + runs_max(cap) * sizeof(struct fo_dedupe_run);
 }
 
 void
 fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap)
 {
+    uint8_t *ring_end = (uint8_t *)mem + (size_t)cap * sizeof(struct fo_fingerprint);
+
     fo_assert(cap > 0 && cap <= FO_DEDUPE_MAX);
-    *d = (struct fo_dedupe){ .ring = mem, .cap = cap, .table_mask = table_size(cap) - 1, .run_limit = table_size(cap) / 2 < RUNS_MIN ? table_size(cap) / 2 : RUNS_MIN };
-    d->table = (uint64_t *)(d->ring + cap);
-    d->run = (struct fo_dedupe_run *)(d->table + table_size(cap));     /* half as many: no more than cap are ever needed */
+    *d = (struct fo_dedupe){ .ring = mem, .cap = cap, .table_mask = bucket_count(cap) - 1, .run_limit = runs_max(cap) < RUNS_MIN ? runs_max(cap) : RUNS_MIN };
+    d->table = (struct fo_dedupe_bucket *)(void *)(ring_end + (-(uintptr_t)ring_end & (FO_DEDUPE_LINE_BYTES - 1)));
+    d->run = (struct fo_dedupe_run *)(d->table + bucket_count(cap));
+}
+
+/* What stands in the table for the fingerprint in that slot of the ring. Its tag is not 0, so neither is the word. */
+static uint32_t
+word_of(struct fo_fingerprint fp, uint32_t slot)
+{
+    uint32_t tag = (uint32_t)(fp.lo >> 56);
+
+    return (tag != 0 ? tag : 1) << TAG_SHIFT | slot;
 }
 
 static uint32_t
-slot_of(uint64_t word)
+slot_of(uint32_t word)
 {
-    return (uint32_t)(word & ((1u << SLOT_BITS) - 1)) - 1;
+    return word & ((1u << TAG_SHIFT) - 1);
 }
 
 static uint32_t
-home_of(const struct fo_dedupe *d, uint64_t word)
+home_of(const struct fo_dedupe *d, struct fo_fingerprint fp)
 {
-    return (uint32_t)(word >> SLOT_BITS) & d->table_mask;
+    return (uint32_t)fp.lo & d->table_mask;
 }
 
-/* Index in the table where fp stands, or the empty one where it would. */
-static uint32_t
-probe(const struct fo_dedupe *d, struct fo_fingerprint fp)
+typedef uint32_t quad __attribute__((vector_size(16), may_alias));
+enum { QUADS = FO_DEDUPE_BUCKET / 4 };
+
+/* Bit i is set if word i of the bucket, in the bits of mask, is `word`. */
+static inline uint32_t
+find_words(const struct fo_dedupe_bucket *b, uint32_t mask, uint32_t word)
 {
-    uint64_t key = fp.lo << SLOT_BITS;
-    uint32_t i = home_of(d, key);
+    static const quad bits[QUADS] = { { 1 << 0, 1 << 1, 1 << 2, 1 << 3 }, { 1 << 4, 1 << 5, 1 << 6, 1 << 7 }, { 1 << 8, 1 << 9, 1 << 10, 1 << 11 },
+        { 1 << 12, 1 << 13, 1 << 14, 1 << 15 } };
+    const quad *q = (const quad *)b->word;
+    quad found = { 0 };
 
-    for (; d->table[i] != 0; i = (i + 1) & d->table_mask) {
-        const struct fo_fingerprint *known;
-
-        if ((d->table[i] ^ key) >> SLOT_BITS != 0)
-            continue;
-        known = &d->ring[slot_of(d->table[i])];
-        if (known->hi == fp.hi && known->lo == fp.lo)
-            break;
-    }
-    return i;
+    for (int i = 0; i < QUADS; i++)
+        found |= (quad)((q[i] & mask) == word) & bits[i];
+    return found[0] | found[1] | found[2] | found[3];
 }
 
-/* Empties table index i and moves later members of its run back, so that probing finds them. */
-static void
-table_remove(struct fo_dedupe *d, uint32_t i)
+static inline uint32_t
+find_free(const struct fo_dedupe_bucket *b)
 {
-    uint32_t j = i;
+    return find_words(b, UINT32_MAX, 0);
+}
 
-    for (;;) {
-        j = (j + 1) & d->table_mask;
-        if (d->table[j] == 0)
-            break;
-        if (((j - home_of(d, d->table[j])) & d->table_mask) >= ((j - i) & d->table_mask)) {
-            d->table[i] = d->table[j];
-            i = j;
+/* False: not known. */
+static inline bool
+find_slot(const struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t *ret_slot)
+{
+    uint32_t word = word_of(fp, 0);
+
+    for (uint32_t at = home_of(d, fp);; at = (at + 1) & d->table_mask) {
+        const struct fo_dedupe_bucket *b = &d->table[at];
+
+        for (uint32_t same = find_words(b, UINT32_MAX << TAG_SHIFT, word); same != 0; same &= same - 1) {
+            uint32_t slot = slot_of(b->word[__builtin_ctz(same)]);
+
+            if (d->ring[slot].hi == fp.hi && d->ring[slot].lo == fp.lo) {
+                *ret_slot = slot;
+                return true;
+            }
         }
+        if (find_free(b) != 0)
+            return false;
     }
-    d->table[i] = 0;
+}
+
+/* A word of the bucket that would rather stand in `hole`, which is on its way from home; null: there is none. */
+static uint32_t *
+find_passer(const struct fo_dedupe *d, uint32_t at, uint32_t hole)
+{
+    struct fo_dedupe_bucket *b = &d->table[at];
+
+    for (int i = 0; i < FO_DEDUPE_BUCKET; i++)
+        if (b->word[i] != 0 && ((at - home_of(d, d->ring[slot_of(b->word[i])])) & d->table_mask) >= ((at - hole) & d->table_mask))
+            return &b->word[i];
+    return NULL;
+}
+
+/* Empties a word of bucket `hole`. Had that been full, others may have passed it: one of them moves in, and leaves a place in its turn. */
+static void
+table_remove(struct fo_dedupe *d, uint32_t hole, uint32_t *word)
+{
+    bool was_full = find_free(&d->table[hole]) == 0;
+    uint32_t at = hole;
+
+    *word = 0;
+    while (was_full) {
+        uint32_t *passer;
+
+        at = (at + 1) & d->table_mask;
+        was_full = find_free(&d->table[at]) == 0;
+        passer = find_passer(d, at, hole);
+        if (passer == NULL)
+            continue;
+        *word = *passer;
+        *passer = 0;
+        word = passer;
+        hole = at;
+    }
 }
 
 static void
 evict_oldest(struct fo_dedupe *d)
 {
-    uint32_t i = (uint32_t)d->ring[d->next].lo & d->table_mask;
+    uint32_t at = home_of(d, d->ring[d->next]), word = word_of(d->ring[d->next], d->next), found;
 
-    while (slot_of(d->table[i]) != d->next)
-        i = (i + 1) & d->table_mask;
-    table_remove(d, i);
+    while ((found = find_words(&d->table[at], UINT32_MAX, word)) == 0)
+        at = (at + 1) & d->table_mask;
+    table_remove(d, at, &d->table[at].word[__builtin_ctz(found)]);
+}
+
+static void
+table_add(struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t slot)
+{
+    uint32_t at = home_of(d, fp), free;
+
+    while ((free = find_free(&d->table[at])) == 0)
+        at = (at + 1) & d->table_mask;
+    d->table[at].word[__builtin_ctz(free)] = word_of(fp, slot);
 }
 
 static struct fo_dedupe_run *
@@ -154,13 +235,12 @@ run_of(const struct fo_dedupe *d, uint64_t number)
 const struct fo_dedupe_entry *
 fo_dedupe_find(struct fo_dedupe *d, struct fo_fingerprint fp)
 {
-    uint64_t word = d->table[probe(d, fp)], number;
     const struct fo_dedupe_run *r;
     uint32_t slot, age;
+    uint64_t number;
 
-    if (word == 0)
+    if (!find_slot(d, fp, &slot))
         return NULL;
-    slot = slot_of(word);
     age = d->next > slot ? d->next - slot : d->next + d->cap - slot;        /* 1: the newest */
     number = d->added - age;
     r = run_of(d, number);
@@ -169,24 +249,32 @@ fo_dedupe_find(struct fo_dedupe *d, struct fo_fingerprint fp)
     return &d->found;
 }
 
+/* A hint that the entry which has to go some others later will go soon. */
+static void
+prefetch_oldest(const struct fo_dedupe *d)
+{
+    uint32_t soon = d->next + EVICT_AHEAD;
+
+    fo_dedupe_prefetch(d, d->ring[soon < d->cap ? soon : soon % d->cap]);
+}
+
 enum fo_err
 fo_dedupe_add(struct fo_dedupe *d, const struct fo_dedupe_entry *entry)
 {
-    uint32_t i = probe(d, entry->fp);
+    uint32_t slot;
 
-    if (d->table[i] != 0)
+    if (find_slot(d, entry->fp, &slot))
         return FO_ERR_EXISTS;
     if (d->count == d->cap) {
-        fo_dedupe_prefetch(d, d->ring[(d->next + EVICT_AHEAD) % d->cap]);
+        prefetch_oldest(d);
         evict_oldest(d);
-        i = probe(d, entry->fp);        /* what moved may have freed a place before it */
     } else {
         d->count++;
     }
     run_add(d, entry);
     d->ring[d->next] = entry->fp;
     d->added++;
-    d->table[i] = entry->fp.lo << SLOT_BITS | (d->next + 1);
+    table_add(d, entry->fp, d->next);
     d->next = d->next + 1 == d->cap ? 0 : d->next + 1;
     return FO_OK;
 }

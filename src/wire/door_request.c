@@ -231,11 +231,12 @@ read_events(struct decoder *d, struct fo_reader *r, const char *path)
         return fo_fault_set(d->fault, count == 0 ? FO_ERR_INVALID : FO_ERR_TOO_LARGE, path, "1 to %d events", FO_REQUEST_EVENTS_MAX);
     req->events.p = r->p;
     for (uint32_t i = 0; i < count; i++) {
-        struct fo_reader event = *r;
+        const uint8_t *start = r->p;
         uint32_t pairs;
         char event_path[32];
 
-        err = fo_mp_read_map(&event, &pairs);
+        err = fo_mp_read_map(r, &pairs);
+        r->p = start;
         if (err != FO_OK || (err = fo_mp_skip(r, ENVELOPE_DEPTH - 2)) != FO_OK) {
             snprintf(event_path, sizeof(event_path), "events[%u]", i);
             return err == FO_ERR_TYPE ? fo_fault_set(d->fault, err, event_path, "an event is a map") : fo_mp_fault(d->fault, err, event_path);

@@ -69,7 +69,7 @@ struct fo_event_rules {
  * On error ret_fault says what, where and what is expected. Allocates nothing. */
 FO_MUST_CHECK enum fo_err fo_event_decode_publish(struct fo_slice msgpack, const struct fo_event_rules *rules,
     struct fo_event *ret_event, struct fo_fault *ret_fault);
-/* Appends the record to w (overflow flagged there); e->acceptedtime and e->sourceregion are set by the caller.
+/* Appends the record to w, which overflows unless it has room for fo_event_encoded_max; e->acceptedtime and e->sourceregion are set by the caller.
  * Fields with their default value are left out, targets too (the batch header names them). */
 void fo_event_encode(const struct fo_event *e, struct fo_writer *w);
 /* At most this many bytes will fo_event_encode write. */

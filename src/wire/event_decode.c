@@ -11,7 +11,7 @@
 #include "wire/msgpack_check.h"
 #include "wire/schema.h"
 
-enum { UUID_BYTES = 36 };
+enum { UUID_BYTES = 36, ADDED_BYTES_MAX = 128 };    /* what a record may have beyond what was published: an id, acceptedtime, sourceregion, priority, a longer head */
 
 struct decoder {
     struct fo_reader r;
@@ -232,6 +232,22 @@ decode_unknown(struct decoder *d, const struct fo_mp *key, const uint8_t *start)
 }
 
 static enum fo_err
+decode_name(struct decoder *d, struct fo_mp *ret_key, unsigned *ret_field)
+{
+    enum fo_err err = fo_mp_read(&d->r, ret_key);
+
+    if (err != FO_OK)
+        return fo_mp_fault(d->fault, err, "");
+    if (ret_key->kind == FO_MP_STR)
+        *ret_field = fo_field_of_name(ret_key->s, true);
+    else if (ret_key->kind != FO_MP_UINT)
+        return fo_fault_set(d->fault, FO_ERR_TYPE, "", "field names that are text or the numbers of known fields");
+    else if (ret_key->u < FO_FIELD_COUNT)
+        *ret_field = (unsigned)ret_key->u;
+    return FO_OK;
+}
+
+static enum fo_err
 decode_pair(struct decoder *d)
 {
     const uint8_t *start = d->r.p;
@@ -239,14 +255,8 @@ decode_pair(struct decoder *d)
     struct fo_mp key;
     enum fo_err err;
 
-    if ((err = fo_mp_read(&d->r, &key)) != FO_OK)
-        return fo_mp_fault(d->fault, err, "");
-    if (key.kind == FO_MP_STR)
-        field = fo_field_of_name(key.s, true);
-    else if (key.kind != FO_MP_UINT)
-        return fo_fault_set(d->fault, FO_ERR_TYPE, "", "field names that are text or the numbers of known fields");
-    else if (key.u < FO_FIELD_COUNT)
-        field = (unsigned)key.u;
+    if (!fo_field_take(&d->r, &field) && (err = decode_name(d, &key, &field)) != FO_OK)
+        return err;
     if (field == FO_FIELD_NONE)
         return decode_unknown(d, &key, start);
     if (field != FO_FIELD_REQUEST && (d->seen & 1u << field))
@@ -273,7 +283,7 @@ unknown_type(struct decoder *d)
 
 /* What takes more than one field to judge. */
 static enum fo_err
-check_whole(struct decoder *d)
+check_whole(struct decoder *d, size_t published_bytes)
 {
     struct fo_event *e = d->e;
     unsigned type_index;
@@ -291,6 +301,8 @@ check_whole(struct decoder *d)
         return fo_fault_set(d->fault, FO_ERR_INVALID, "mincompatible", "at most schemaversion, which is %u", e->schemaversion);
     if ((err = fo_schema_check(d->rules->schemas, type_index, e->data, d->fault)) != FO_OK)
         return err;
+    if (published_bytes + ADDED_BYTES_MAX <= d->rules->event_bytes_max)
+        return FO_OK;                       /* surely */
     bytes = fo_event_encoded_max(e) + (e->id.n == 0 ? UUID_BYTES + 1 : 0);
     if (bytes > d->rules->event_bytes_max)
         return fo_fault_set(d->fault, FO_ERR_TOO_LARGE, "", "an event of at most %u bytes; this one takes %zu", d->rules->event_bytes_max, bytes);
@@ -318,5 +330,5 @@ fo_event_decode_publish(struct fo_slice msgpack, const struct fo_event_rules *ru
     if (fo_reader_left(&d.r) > 0)
         return fo_fault_set(ret_fault, FO_ERR_TRAILING, "", "nothing behind the event");
     ret_event->sourceregion = fo_slice_str(rules->regions->name[0]);
-    return check_whole(&d);
+    return check_whole(&d, msgpack.n);
 }

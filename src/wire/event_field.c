@@ -87,6 +87,26 @@ fo_field_text(struct fo_event *e, unsigned field, size_t *ret_bytes_max)
     }
 }
 
+/* Visible ASCII and spaces, eight at a time: what is below them borrows into its high bit, what is above has or gets it. What follows
+ * a byte that is not may be judged wrongly, but then the answer is no already. */
+static bool
+is_plain(struct fo_slice s)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t v;
+
+        memcpy(&v, s.p + i, 8);
+        if (((v - 0x2020202020202020u) | v | (v + 0x0101010101010101u)) & 0x8080808080808080u)
+            return false;
+    }
+    for (; i < s.n; i++)
+        if ((uint8_t)(s.p[i] - 0x20) >= 0x5f)
+            return false;
+    return true;
+}
+
 enum fo_err
 fo_field_check_text(struct fo_slice s, size_t bytes_max)
 {
@@ -96,6 +116,8 @@ fo_field_check_text(struct fo_slice s, size_t bytes_max)
         return FO_ERR_INVALID;
     if (s.n > bytes_max)
         return FO_ERR_TOO_LARGE;
+    if (is_plain(s))
+        return FO_OK;
     if ((err = fo_mp_check_text(s)) != FO_OK)
         return err;
     for (size_t i = 0; i < s.n; i++)

@@ -16,6 +16,15 @@ enum {
 
 /* The field called `name`; aliases: with the publishers' other spellings and the fields above. */
 unsigned fo_field_of_name(struct fo_slice name, bool has_aliases);
+/* A known field's number in one byte, as most names are. False: something else, and nothing is read. */
+static inline bool
+fo_field_take(struct fo_reader *r, unsigned *ret_field)
+{
+    if (r->p >= r->end || *r->p == FO_FIELD_NONE || *r->p >= FO_FIELD_COUNT)
+        return false;
+    *ret_field = *r->p++;
+    return true;
+}
 /* Never null; "" for FO_FIELD_NONE. */
 const char *fo_field_name(unsigned field);
 /* Of id, type, tenant, ...: the place in *e that holds it, and how long it may be. Null: not a text field. */

@@ -6,6 +6,8 @@
  * default, except priority, which is always there; then unknown fields as they came. */
 #include "wire/event.h"
 
+#include <endian.h>
+
 #include "wire/event_field.h"
 #include "wire/msgpack_check.h"
 
@@ -47,7 +49,7 @@ fo_event_encoded_max(const struct fo_event *e)
 {
     size_t n = (pair_count(e) < 16 ? 1 : 3) + 2 + 10;   /* map head, priority, acceptedtime */
 
-    n += (e->id.n > 0 ? text_bytes(e->id) : 2) + text_bytes(e->type) + (e->sourceregion.n > 0 ? text_bytes(e->sourceregion) : 2);
+    n += (e->id.n > 0 ? text_bytes(e->id) : 2) + (e->type.n > 0 ? text_bytes(e->type) : 2) + (e->sourceregion.n > 0 ? text_bytes(e->sourceregion) : 2);
     n += uint_bytes((uint64_t)e->time.us, 0) + uint_bytes((uint64_t)e->expirytime.us, 0);
     n += uint_bytes(e->schemaversion, 1) + uint_bytes(e->mincompatible, 1);
     n += is_default_tenant(e) ? 0 : text_bytes(e->tenant);
@@ -59,20 +61,61 @@ fo_event_encoded_max(const struct fo_event *e)
     return n;
 }
 
-static inline void
-write_text(struct fo_writer *w, enum fo_field field, struct fo_slice s)
+/* Like fo_mp_write_uint and fo_mp_write_str, but where room is known to be; each returns the place behind what it wrote. */
+static inline uint8_t *
+put_uint(uint8_t *p, uint64_t v)
 {
-    if (s.n == 0)
-        return;
-    fo_mp_write_uint(w, field);
-    fo_mp_write_str(w, s);
+    unsigned n = v < 0x80 ? 0 : v <= UINT8_MAX ? 1 : v <= UINT16_MAX ? 2 : v <= UINT32_MAX ? 4 : 8;
+
+    *p = n == 0 ? (uint8_t)v : n == 1 ? 0xcc : n == 2 ? 0xcd : n == 4 ? 0xce : 0xcf;
+    for (unsigned i = n; i > 0; i--, v >>= 8)
+        p[i] = (uint8_t)v;
+    return p + 1 + n;
 }
 
-static inline void
-write_uint(struct fo_writer *w, enum fo_field field, uint64_t v)
+static inline uint8_t *
+put_time(uint8_t *p, uint64_t us)           /* of today: one that takes all eight bytes */
 {
-    fo_mp_write_uint(w, field);
-    fo_mp_write_uint(w, v);
+    if (us <= UINT32_MAX)
+        return put_uint(p, us);
+    *p = 0xcf;
+    us = htobe64(us);
+    memcpy(p + 1, &us, sizeof us);
+    return p + 1 + sizeof us;
+}
+
+static inline uint8_t *
+put_bytes(uint8_t *p, struct fo_slice s)
+{
+    if (s.n > 0)                            /* memcpy may not be given null, even for nothing */
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static inline uint8_t *
+put_str(uint8_t *p, enum fo_field field, struct fo_slice s)
+{
+    unsigned n = s.n < 32 ? 0 : s.n <= UINT8_MAX ? 1 : s.n <= UINT16_MAX ? 2 : 4;
+    size_t v = s.n;
+
+    *p++ = (uint8_t)field;
+    *p = n == 0 ? (uint8_t)(0xa0 | v) : n == 1 ? 0xd9 : n == 2 ? 0xda : 0xdb;
+    for (unsigned i = n; i > 0; i--, v >>= 8)
+        p[i] = (uint8_t)v;
+    return put_bytes(p + 1 + n, s);
+}
+
+static inline uint8_t *
+put_text(uint8_t *p, enum fo_field field, struct fo_slice s)
+{
+    return s.n == 0 ? p : put_str(p, field, s);
+}
+
+static inline uint8_t *
+put_number(uint8_t *p, enum fo_field field, uint64_t v)
+{
+    *p = (uint8_t)field;
+    return put_uint(p + 1, v);
 }
 
 static uint32_t
@@ -86,41 +129,51 @@ pair_count(const struct fo_event *e)
     return n + e->unknown_count;
 }
 
+/* All but the map's head. */
+static uint8_t *
+put_pairs(uint8_t *p, const struct fo_event *e)
+{
+    p = put_str(p, FO_FIELD_ID, e->id);
+    p = put_str(p, FO_FIELD_TYPE, e->type);
+    *p++ = FO_FIELD_ACCEPTEDTIME;
+    p = put_time(p, (uint64_t)e->acceptedtime.us);
+    p = put_str(p, FO_FIELD_SOURCEREGION, e->sourceregion);
+    if (!is_default_tenant(e))
+        p = put_text(p, FO_FIELD_TENANT, e->tenant);
+    p = put_text(p, FO_FIELD_PARTITIONKEY, e->partitionkey);
+    p = put_number(p, FO_FIELD_PRIORITY, e->lane);
+    p = put_text(p, FO_FIELD_SOURCE, e->source);
+    p = put_text(p, FO_FIELD_SUBJECT, e->subject);
+    if (e->time.us > 0)
+        p = put_number(p, FO_FIELD_TIME, (uint64_t)e->time.us);
+    if (e->expirytime.us > 0)
+        p = put_number(p, FO_FIELD_EXPIRYTIME, (uint64_t)e->expirytime.us);
+    if (e->schemaversion > 1)
+        p = put_number(p, FO_FIELD_SCHEMAVERSION, e->schemaversion);
+    if (e->mincompatible > 1)
+        p = put_number(p, FO_FIELD_MINCOMPATIBLE, e->mincompatible);
+    p = put_text(p, FO_FIELD_TRACEPARENT, e->traceparent);
+    if (!is_default_contenttype(e))
+        p = put_text(p, FO_FIELD_DATACONTENTTYPE, e->datacontenttype);
+    p = put_text(p, FO_FIELD_DATASCHEMA, e->dataschema);
+    if (e->data.n > 0) {
+        *p++ = FO_FIELD_DATA;
+        p = put_bytes(p, e->data);
+    }
+    for (unsigned i = 0; i < e->unknown_count; i++)
+        p = put_bytes(p, e->unknown[i]);
+    return p;
+}
+
 void
 fo_event_encode(const struct fo_event *e, struct fo_writer *w)
 {
-    fo_mp_write_map(w, pair_count(e));
-    fo_mp_write_uint(w, FO_FIELD_ID);
-    fo_mp_write_str(w, e->id);
-    fo_mp_write_uint(w, FO_FIELD_TYPE);
-    fo_mp_write_str(w, e->type);
-    write_uint(w, FO_FIELD_ACCEPTEDTIME, (uint64_t)e->acceptedtime.us);
-    fo_mp_write_uint(w, FO_FIELD_SOURCEREGION);
-    fo_mp_write_str(w, e->sourceregion);
-    if (!is_default_tenant(e))
-        write_text(w, FO_FIELD_TENANT, e->tenant);
-    write_text(w, FO_FIELD_PARTITIONKEY, e->partitionkey);
-    write_uint(w, FO_FIELD_PRIORITY, e->lane);
-    write_text(w, FO_FIELD_SOURCE, e->source);
-    write_text(w, FO_FIELD_SUBJECT, e->subject);
-    if (e->time.us > 0)
-        write_uint(w, FO_FIELD_TIME, (uint64_t)e->time.us);
-    if (e->expirytime.us > 0)
-        write_uint(w, FO_FIELD_EXPIRYTIME, (uint64_t)e->expirytime.us);
-    if (e->schemaversion > 1)
-        write_uint(w, FO_FIELD_SCHEMAVERSION, e->schemaversion);
-    if (e->mincompatible > 1)
-        write_uint(w, FO_FIELD_MINCOMPATIBLE, e->mincompatible);
-    write_text(w, FO_FIELD_TRACEPARENT, e->traceparent);
-    if (!is_default_contenttype(e))
-        write_text(w, FO_FIELD_DATACONTENTTYPE, e->datacontenttype);
-    write_text(w, FO_FIELD_DATASCHEMA, e->dataschema);
-    if (e->data.n > 0) {
-        fo_mp_write_uint(w, FO_FIELD_DATA);
-        fo_write_bytes(w, e->data.p, e->data.n);
+    if (w->overflow || fo_event_encoded_max(e) > w->cap - w->n) {
+        w->overflow = true;
+        return;
     }
-    for (unsigned i = 0; i < e->unknown_count; i++)
-        fo_write_bytes(w, e->unknown[i].p, e->unknown[i].n);
+    fo_mp_write_map(w, pair_count(e));
+    w->n = (size_t)(put_pairs(w->p + w->n, e) - w->p);
 }
 
 struct record_reader {
@@ -227,6 +280,22 @@ read_unknown(struct record_reader *d, const struct fo_mp *key, const uint8_t *st
 }
 
 static enum fo_err
+read_name(struct record_reader *d, struct fo_mp *ret_key, unsigned *ret_field)
+{
+    enum fo_err err = fo_mp_read(&d->r, ret_key);
+
+    if (err != FO_OK)
+        return err;
+    if (ret_key->kind == FO_MP_UINT)
+        *ret_field = ret_key->u < FO_FIELD_COUNT ? (unsigned)ret_key->u : FO_FIELD_NONE;
+    else if (ret_key->kind == FO_MP_STR)
+        *ret_field = fo_field_of_name(ret_key->s, false);
+    else
+        return FO_ERR_TYPE;
+    return FO_OK;
+}
+
+static enum fo_err
 read_pair(struct record_reader *d, uint32_t index)
 {
     const uint8_t *start = d->r.p;
@@ -234,14 +303,8 @@ read_pair(struct record_reader *d, uint32_t index)
     struct fo_mp key;
     enum fo_err err;
 
-    if ((err = fo_mp_read(&d->r, &key)) != FO_OK)
+    if (!fo_field_take(&d->r, &field) && (err = read_name(d, &key, &field)) != FO_OK)
         return err;
-    if (key.kind == FO_MP_UINT)
-        field = key.u < FO_FIELD_COUNT ? (unsigned)key.u : FO_FIELD_NONE;
-    else if (key.kind == FO_MP_STR)
-        field = fo_field_of_name(key.s, false);
-    else
-        return FO_ERR_TYPE;
     if (index < FIRST_FIELDS && field != index + 1)
         return FO_ERR_PROTO;
     if (field == FO_FIELD_NONE)

@@ -29,35 +29,44 @@ fo_fetch_answer_begin(struct fo_fetch_answer *a, enum fo_encoding enc, struct fo
 
 /* The position's text up to the sequence is the same for a whole batch. */
 static void
-note_batch(struct fo_fetch_answer *a, const char *region, struct fo_position pos)
+note_batch(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos)
 {
     size_t n = strlen(region);
 
-    if (a->count > 0 && pos.epoch == a->last.epoch && pos.lane == a->last.lane && n == a->last_region_bytes && memcmp(region, a->last_text, n) == 0)
+    if (a->count > 0 && pos->epoch == a->last.epoch && pos->lane == a->last.lane && n == a->last_region_bytes && memcmp(region, a->last_text, n) == 0)
         return;
-    a->last = pos;
+    a->last = *pos;
     a->last_region_bytes = n;
-    fo_position_format(region, pos, a->last_text);
+    fo_position_format(region, *pos, a->last_text);
     a->last_text_bytes = (size_t)(strrchr(a->last_text, ':') + 1 - a->last_text);
+}
+
+static unsigned
+digits_of(uint64_t v)
+{
+    unsigned n = 1;
+
+    for (uint64_t next = 10; v >= next && n < 20; next *= 10)
+        n++;
+    return n;
 }
 
 /* What fo_emit would write, in one go: this is done for each event and reader. */
 static enum fo_err
-add_msgpack(struct fo_fetch_answer *a, const char *region, struct fo_position pos, struct fo_slice record)
+add_msgpack(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos, struct fo_slice record)
 {
     static const uint8_t position[] = "\x82\xa8" "position", event[] = "\xa5" "event";
-    enum { POSITION_BYTES = sizeof position - 1, EVENT_BYTES = sizeof event - 1, FIXSTR_BYTES_MAX = 31, DIGITS_MAX = 20 };
-    uint8_t digits[DIGITS_MAX], *p;
-    unsigned first = DIGITS_MAX;
+    enum { POSITION_BYTES = sizeof position - 1, EVENT_BYTES = sizeof event - 1, FIXSTR_BYTES_MAX = 31 };
+    unsigned digits = digits_of(pos->seq);
+    uint64_t seq = pos->seq;
     size_t text_bytes;
+    uint8_t *p;
     enum fo_err err = fo_buf_reserve(a->out, POSITION_BYTES + 2 + FO_POSITION_SIZE + EVENT_BYTES + record.n);
 
     if (err != FO_OK)
         return err;
     note_batch(a, region, pos);
-    for (uint64_t seq = pos.seq; first == DIGITS_MAX || seq != 0; seq /= 10)
-        digits[--first] = (uint8_t)('0' + seq % 10);
-    text_bytes = a->last_text_bytes + DIGITS_MAX - first;
+    text_bytes = a->last_text_bytes + digits;
     p = a->out->p + a->out->n;
     memcpy(p, position, POSITION_BYTES);
     p += POSITION_BYTES;
@@ -66,8 +75,9 @@ add_msgpack(struct fo_fetch_answer *a, const char *region, struct fo_position po
     *p++ = (uint8_t)(text_bytes > FIXSTR_BYTES_MAX ? text_bytes : 0xa0 | text_bytes);
     memcpy(p, a->last_text, a->last_text_bytes);
     p += a->last_text_bytes;
-    memcpy(p, digits + first, DIGITS_MAX - first);
-    p += DIGITS_MAX - first;
+    for (unsigned i = digits; i-- > 0; seq /= 10)
+        p[i] = (uint8_t)('0' + seq % 10);
+    p += digits;
     memcpy(p, event, EVENT_BYTES);
     p += EVENT_BYTES;
     memcpy(p, record.p, record.n);
@@ -77,7 +87,7 @@ add_msgpack(struct fo_fetch_answer *a, const char *region, struct fo_position po
 }
 
 enum fo_err
-fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, struct fo_position pos, struct fo_slice record)
+fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos, struct fo_slice record)
 {
     struct fo_emit e = fo_emit_of(a->enc, a->out);
     char text[FO_POSITION_SIZE];
@@ -85,7 +95,7 @@ fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, struct fo_pos
 
     if (a->enc == FO_ENC_MSGPACK)
         return add_msgpack(a, region, pos, record);
-    fo_position_format(region, pos, text);
+    fo_position_format(region, *pos, text);
     e.needs_comma = a->count > 0;
     fo_emit_map(&e, 2);
     fo_emit_key(&e, "position");

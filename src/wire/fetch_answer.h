@@ -20,7 +20,7 @@ struct fo_fetch_answer {
 FO_MUST_CHECK enum fo_err fo_fetch_answer_begin(struct fo_fetch_answer *a, enum fo_encoding enc, struct fo_buf *out);
 /* region: the event's source region, terminated. record: was decoded before. On an error nothing of this event is in out.
  * FO_ERR_NO_MEMORY, or in JSON what fo_event_write_json gives. */
-FO_MUST_CHECK enum fo_err fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, struct fo_position pos, struct fo_slice record);
+FO_MUST_CHECK enum fo_err fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos, struct fo_slice record);
 /* Bytes written so far, for a limit. */
 static inline size_t fo_fetch_answer_bytes(const struct fo_fetch_answer *a) { return a->out->n - a->start; }
 FO_MUST_CHECK enum fo_err fo_fetch_answer_finish(struct fo_fetch_answer *a, struct fo_slice cursor);

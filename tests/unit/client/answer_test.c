@@ -250,7 +250,7 @@ make_fetched(struct fo_buf *out)
     fo_event_encode(&e, &w);
     assert_int_equal(fo_fetch_answer_begin(&answer, FO_ENC_MSGPACK, out), FO_OK);
     for (unsigned i = 1; i <= 3; i++)
-        assert_int_equal(fo_fetch_answer_add(&answer, "us-east-1", (struct fo_position){ 1, i, FO_LANE_LOW },
+        assert_int_equal(fo_fetch_answer_add(&answer, "us-east-1", &(struct fo_position){ 1, i, FO_LANE_LOW },
             fo_slice_of(w.p, w.n)), FO_OK);
     assert_int_equal(fo_fetch_answer_finish(&answer, FO_SLICE_LIT("c1.x")), FO_OK);
 }

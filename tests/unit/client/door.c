@@ -171,7 +171,7 @@ answer_fetch(struct door *d, const struct fo_request *request, struct fo_buf *ou
     for (; i < d->count && answer.count < max; i++) {
         MUST(fo_event_decode(d->events[i].record, &e) == FO_OK);
         if (fo_filter_match(&request->filter, &e))
-            MUST(fo_fetch_answer_add(&answer, d->events[i].region, d->events[i].pos, d->events[i].record) == FO_OK);
+            MUST(fo_fetch_answer_add(&answer, d->events[i].region, &d->events[i].pos, d->events[i].record) == FO_OK);
     }
     cursor_format(d, i, cursor);
     MUST(fo_fetch_answer_finish(&answer, fo_slice_str(cursor)) == FO_OK);

@@ -220,7 +220,7 @@ add_two(struct fo_fetch_answer *a)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct fo_event e = rules_event(two_events[i]);
-        assert_int_equal(fo_fetch_answer_add(a, "us-east-1", (struct fo_position){ 16, i + 1, FO_LANE_NORMAL }, rules_record(&e)), FO_OK);
+        assert_int_equal(fo_fetch_answer_add(a, "us-east-1", &(struct fo_position){ 16, i + 1, FO_LANE_NORMAL }, rules_record(&e)), FO_OK);
     }
 }
 
@@ -264,7 +264,7 @@ fetched_events_in_msgpack_are_the_records_themselves(void **state)
     assert_int_equal(fo_buf_add(&out, "before", 6), FO_OK);      /* appended to what is there */
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
     record = rules_record(&e);
-    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", (struct fo_position){ 16, 7, FO_LANE_LOW }, record), FO_OK);
+    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", &(struct fo_position){ 16, 7, FO_LANE_LOW }, record), FO_OK);
     assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
     r = fo_reader_of(fo_slice_of(out.p + 6, out.n - 6));
     assert_true(fo_mp_read_map(&r, &n) == FO_OK && n == 3);
@@ -302,7 +302,7 @@ each_event_has_its_position(void **state)
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(fo_fetch_answer_add(&a, cases[i].region, cases[i].pos, FO_SLICE_LIT("\x80")), FO_OK);
+        assert_int_equal(fo_fetch_answer_add(&a, cases[i].region, &cases[i].pos, FO_SLICE_LIT("\x80")), FO_OK);
     assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
     r = fo_reader_of(fo_buf_slice(&out));
     assert_true(fo_mp_read_map(&r, &n) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK && fo_mp_skip(&r, 1) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK);
@@ -344,7 +344,7 @@ an_event_that_cannot_be_shown_leaves_no_trace(void **state)
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_JSON, &out), FO_OK);
     before = out.n;
-    assert_int_equal(fo_fetch_answer_add(&a, "r", (struct fo_position){ 1, 1, FO_LANE_LOW }, FO_SLICE_LIT("\x80")), FO_ERR_MISSING);
+    assert_int_equal(fo_fetch_answer_add(&a, "r", &(struct fo_position){ 1, 1, FO_LANE_LOW }, FO_SLICE_LIT("\x80")), FO_ERR_MISSING);
     assert_int_equal(out.n, before);
     assert_int_equal(a.count, 0);
     fo_buf_fini(&out);
