@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum { RETRY_BUSY_MS = 100, RETRY_NO_SPACE_MS = 1000 };
-enum { LENGTH_BYTES = 4, BODY_BYTES_MIN = 64 << 10, WINDOW_PARTS = 4 };
+enum { LENGTH_BYTES = 4, BODY_BYTES_MIN = 64 << 10, WINDOW_PARTS = 4, EVENTS_AHEAD = 8 };
 
 void
 fo_intake_init(struct fo_intake *in, const struct fo_state *state)
@@ -109,12 +109,13 @@ begin_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size
 {
     uint32_t events_max = in->ctx->config->limits.batch_events_max;
     size_t bytes_max = body_bytes_max(in, lane, targets), expected = bytes * (left < events_max ? left : events_max);
-    struct fo_batch *b = fo_batch_take(in->pool);
+    struct fo_batch *b;
 
+    expected = FO_BATCH_HEAD_ROOM + (expected < bytes_max ? expected : bytes_max > bytes ? bytes_max : bytes);
+    b = fo_batch_take(in->pool, expected);
     if (b == NULL)
         return NULL;
-    expected = expected < bytes_max ? expected : bytes_max > bytes ? bytes_max : bytes;
-    if (fo_buf_reserve(&b->built, FO_BATCH_HEAD_ROOM + expected) != FO_OK || fo_store_reserve(in->store) != FO_OK) {
+    if (fo_store_reserve(in->store) != FO_OK) {
         fo_batch_give_back(in->pool, in->ctx->transport, &b);
         return NULL;
     }
@@ -210,57 +211,83 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     return fo_dedupe_add(in->dedupe, &entry);
 }
 
+/* An event between two walks. */
+struct candidate { struct fo_event event; struct fo_fingerprint fp; bool is_refused; };
+
+/* The first walk: all that can be said of an event by itself. Where its id would be known comes into the cache meanwhile. */
 static enum fo_err
-take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice bytes, struct fo_fault *fault)
+read_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice bytes, struct candidate *ret_c, struct fo_fault *fault)
 {
     struct fo_context *ctx = in->ctx;
     const struct fo_event_rules rules = { &ctx->regions, ctx->schemas, ctx->config->limits.event_bytes_max };
-    const struct fo_dedupe_entry *known;
-    struct fo_fingerprint fp;
-    struct fo_event e;
-    enum fo_err err = fo_event_decode_publish(bytes, &rules, &e, fault);
+    struct fo_event *e = &ret_c->event;
+    enum fo_err err = fo_event_decode_publish(bytes, &rules, e, fault);
 
     if (err != FO_OK)
         return err;
-    if (e.sourceregion.n > 0 && !fo_slice_is_equal(e.sourceregion, fo_slice_str(fo_context_name(ctx, 0))))
+    if (e->sourceregion.n > 0 && !fo_slice_is_equal(e->sourceregion, fo_slice_str(fo_context_name(ctx, 0))))
         return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, "sourceregion", "this broker's region, %s, or nothing", fo_context_name(ctx, 0));
-    if (e.expirytime.us != 0 && e.expirytime.us <= ctx->wall.us)
+    if (e->expirytime.us != 0 && e->expirytime.us <= ctx->wall.us)
         return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
-    if (e.id.n == 0)
-        err = give_id(in, w, &e);
+    if (e->id.n == 0)
+        err = give_id(in, w, e);
     if (err != FO_OK)
         return fo_fault_set(fault, err, "", "memory; retry later");
-    w->event[i].id = e.id;
-    e.acceptedtime = ctx->wall;
-    e.sourceregion = fo_slice_str(fo_context_name(ctx, 0));
-    fo_fingerprint(in->fingerprint_key, e.tenant, e.id, &fp.hi, &fp.lo);
-    known = fo_dedupe_find(in->dedupe, fp);
+    w->event[i].id = e->id;
+    e->acceptedtime = ctx->wall;
+    e->sourceregion = fo_slice_str(fo_context_name(ctx, 0));
+    fo_fingerprint(in->fingerprint_key, e->tenant, e->id, &ret_c->fp.hi, &ret_c->fp.lo);
+    fo_dedupe_prefetch(in->dedupe, ret_c->fp);
+    return FO_OK;
+}
+
+/* The second: it is known, or gets its place. */
+static enum fo_err
+take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate *c, struct fo_fault *fault)
+{
+    const struct fo_dedupe_entry *known = fo_dedupe_find(in->dedupe, c->fp);
+    enum fo_err err;
+
     if (known != NULL) {
-        answer_duplicate(in, w, i, e.tenant, known);
+        answer_duplicate(in, w, i, c->event.tenant, known);
         return FO_OK;
     }
-    err = accept(in, w, i, &e, &fp);
+    err = accept(in, w, i, &c->event, &c->fp);
     return err == FO_OK ? FO_OK : fo_fault_set(fault, err, "", "memory; retry later");
+}
+
+static void
+refuse_event(struct fo_intake *in, struct fo_wait_event *t, const struct fo_fault *fault)
+{
+    in->ctx->counters.refused_events++;
+    t->is_refused = true;
+    t->fault = malloc(sizeof *fault);
+    if (t->fault != NULL)
+        *t->fault = *fault;
 }
 
 static void
 take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *req)
 {
+    static struct candidate ahead[EVENTS_AHEAD];    /* loop thread only */
     struct fo_request rest = *req;
+    struct fo_fault fault;
     struct fo_slice event;
 
-    for (uint32_t i = 0; i < w->event_count; i++) {
-        struct fo_fault fault;
-        enum fo_err err = fo_request_next_event(&rest, &event) ? take_event(in, w, i, event, &fault)
-            : fo_fault_set(&fault, FO_ERR_INTERNAL, "", "a request that was decoded before");
+    for (uint32_t first = 0; first < w->event_count; first += EVENTS_AHEAD) {
+        uint32_t n = w->event_count - first < EVENTS_AHEAD ? w->event_count - first : EVENTS_AHEAD;
 
-        if (err == FO_OK)
-            continue;
-        in->ctx->counters.refused_events++;
-        w->event[i].is_refused = true;
-        w->event[i].fault = malloc(sizeof fault);
-        if (w->event[i].fault != NULL)
-            *w->event[i].fault = fault;
+        for (uint32_t k = 0; k < n; k++) {
+            enum fo_err err = fo_request_next_event(&rest, &event) ? read_event(in, w, first + k, event, &ahead[k], &fault)
+                : fo_fault_set(&fault, FO_ERR_INTERNAL, "", "a request that was decoded before");
+
+            ahead[k].is_refused = err != FO_OK;
+            if (err != FO_OK)
+                refuse_event(in, &w->event[first + k], &fault);
+        }
+        for (uint32_t k = 0; k < n; k++)
+            if (!ahead[k].is_refused && take_event(in, w, first + k, &ahead[k], &fault) != FO_OK)
+                refuse_event(in, &w->event[first + k], &fault);
     }
 }
 

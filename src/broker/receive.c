@@ -384,7 +384,7 @@ origin_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slice
         control_frame(r, frame, bytes, is_direct);
         return;
     }
-    b = fo_batch_take(r->pool);
+    b = fo_batch_take(r->pool, 0);
     if (b == NULL)
         return;                         /* dropped; its sender repeats it */
     b->is_own = false;

@@ -87,8 +87,8 @@ fo_field_text(struct fo_event *e, unsigned field, size_t *ret_bytes_max)
     }
 }
 
-/* Visible ASCII and spaces, eight at a time: what is below them borrows into its high bit, what is above has or gets it. What follows
- * a byte that is not may be judged wrongly, but then the answer is no already. */
+/* Visible ASCII and spaces, eight at a time: a byte below them borrows into its own high bit, one above them has that bit, or gets it by one more.
+ * The byte behind such a one may be judged wrongly, but by then the answer is no. */
 static bool
 is_plain(struct fo_slice s)
 {
@@ -126,34 +126,47 @@ fo_field_check_text(struct fo_slice s, size_t bytes_max)
     return FO_OK;
 }
 
+enum { OF_TYPE = 1, OF_TENANT = 2, OF_REGION = 4 };
+
+/* What each character may stand in. */
+static const uint8_t uses[256] = {
+    ['!' ... ','] = OF_TENANT,
+    ['-'] = OF_TYPE | OF_TENANT | OF_REGION,
+    ['.'] = OF_TYPE | OF_TENANT,
+    ['0' ... '9'] = OF_TYPE | OF_TENANT | OF_REGION,
+    [':' ... '@'] = OF_TENANT,
+    ['A' ... 'Z'] = OF_TYPE | OF_TENANT,
+    ['[' ... '^'] = OF_TENANT,
+    ['_'] = OF_TYPE | OF_TENANT,
+    ['`'] = OF_TENANT,
+    ['a' ... 'z'] = OF_TYPE | OF_TENANT | OF_REGION,
+    ['{' ... '~'] = OF_TENANT,
+};
+
+static bool
+is_made_of(struct fo_slice s, uint8_t use)
+{
+    for (size_t i = 0; i < s.n; i++)
+        use &= uses[s.p[i]];
+    return s.n > 0 && use != 0;
+}
+
 bool
 fo_field_is_type(struct fo_slice s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        uint8_t c = s.p[i], letter = c | 0x20;
-
-        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
-            return false;
-    }
-    return s.n > 0 && s.n <= FO_TYPE_BYTES_MAX;
+    return s.n <= FO_TYPE_BYTES_MAX && is_made_of(s, OF_TYPE);
 }
 
 bool
 fo_field_is_tenant(struct fo_slice s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= 0x20 || s.p[i] >= 0x7f || s.p[i] == '/')
-            return false;
-    return s.n > 0;
+    return is_made_of(s, OF_TENANT);
 }
 
 bool
 fo_field_is_region(struct fo_slice s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-')
-            return false;
-    return s.n > 0 && s.n <= FO_REGION_BYTES_MAX;
+    return s.n <= FO_REGION_BYTES_MAX && is_made_of(s, OF_REGION);
 }
 
 struct fo_slice
