@@ -106,16 +106,26 @@ door_greet(int fd)
         die("fanout: this is no REP socket");
 }
 
-void
+uint32_t
 door_ask(int fd, char *message, size_t body_bytes)
 {
     static uint32_t request;
     uint64_t length = htobe64(body_bytes + 4);
-    uint32_t id = htobe32(0x80000000u | (++request & 0x7fffffffu));
+    uint32_t id = 0x80000000u | (++request & 0x7fffffffu), be = htobe32(id);
 
     memcpy(message, &length, 8);
-    memcpy(message + 8, &id, 4);
+    memcpy(message + 8, &be, 4);
     put_all(fd, message, DOOR_HEAD_BYTES + body_bytes);
+    return id;
+}
+
+uint32_t
+door_request(const char *p)
+{
+    uint32_t be;
+
+    memcpy(&be, p + 8, 4);
+    return be32toh(be);
 }
 
 size_t

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fanout's door as a load generator needs it: NNG's SP protocol (REQ) over bare TCP, one request under way on each connection, and as much
+ * Fanout's door as a load generator needs it: NNG's SP protocol (REQ) over bare TCP, any number of requests under way, and as much
  * msgpack as its answers have. Whatever is not as expected ends the process. */
 #pragma once
 #include <stdbool.h>
@@ -20,10 +20,11 @@ void skip(struct walk *w, unsigned depth);
 bool is_text(const struct item *it, const char *s);
 
 void door_greet(int fd);                                    /* the handshake */
-void door_ask(int fd, char *message, size_t body_bytes);    /* message: room for DOOR_HEAD_BYTES, then the body */
+uint32_t door_ask(int fd, char *message, size_t body_bytes);    /* message: room for DOOR_HEAD_BYTES, then the body. Gives the request's id */
 
 /* The bytes of the first answer among those received, once it is whole; else 0. */
 size_t door_answer(const char *p, size_t n, struct walk *ret_answer);
+uint32_t door_request(const char *p);                       /* which request it answers */
 
 /* Asks for events behind the cursor, or from now on when it is null; type may be null. */
 void door_fetch(int fd, const struct item *cursor, uint32_t bytes_max, const char *type);

@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include "account.h"
 
-enum { BROKERS_MAX = 16, NUMBER_DIGITS = 16, BURST_EVENTS = 256, PUT_BYTES_MAX = 2048, SETTLE_S = 10, CONNECT_S = 30 };
+enum { BROKERS_MAX = 16, BURST_EVENTS = 256, PUT_BYTES_MAX = 2048, SETTLE_S = 10, CONNECT_S = 30 };
 
 struct tally {
     struct hist latency;
@@ -70,21 +70,10 @@ reply(struct client *c, const void *p, size_t n)
     c->reply_bytes += n;
 }
 
-static void
-number_to(char *p, uint64_t v)
+static unsigned
+channels(void)
 {
-    for (int i = NUMBER_DIGITS - 1; i >= 0; i--, v >>= 4)
-        p[i] = "0123456789abcdef"[v & 15];
-}
-
-static uint64_t
-number_of(const char *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < NUMBER_DIGITS; i++)
-        v = v << 4 | (uint64_t)(p[i] <= '9' ? p[i] - '0' : p[i] - 'a' + 10);
-    return v;
+    return driver->channels ? driver->channels : 1;
 }
 
 void
@@ -97,18 +86,13 @@ event(struct client *c, const char *p)
         atomic_store(&shared->sub[c->role].is_ready, true);
         return;
     }
-    number = number_of(p + number_at);
-    due_ns = number_of(p + time_at);
+    number = number_read(p + number_at);
+    due_ns = number_read(p + time_at);
     if (p[flag_at] == '1') {        /* out of order, and meant to be */
         t->high_at_ns = c->now_ns;
         t->high_behind = c->got;
-    } else if (number == c->next)
-        c->next++;
-    else if (number > c->next) {
-        c->gaps += number - c->next;
-        c->next = number + 1;
     } else
-        c->repeats++;
+        order_note(&c->order, number);
     hist_add(&t->latency, c->now_ns > due_ns ? c->now_ns - due_ns : 0);
     c->got++;
 }
@@ -166,9 +150,10 @@ take(struct client *c, int flags)
 static void
 client_init(struct client *c, int role, int port)
 {
-    *c = (struct client){ .role = role, .port = port, .fd = -1, .next = 1, .reply = malloc(2 * WRITE_BYTES), .in = malloc(READ_BYTES) };
+    *c = (struct client){ .role = role, .port = port, .fd = -1, .reply = malloc(2 * WRITE_BYTES), .in = malloc(READ_BYTES) };
     if (!c->reply || !c->in)
         die("no memory");
+    order_init(&c->order, channels());
     driver->open(c);
     if (c->fd >= 0 && role >= 0) {
         struct timeval patience = { 0, 100000 };
@@ -196,8 +181,8 @@ subscriber(int i, int port)
         atomic_store(&shared->sub[i].last_ns, c.now_ns);
         atomic_store(&shared->sub[i].received, c.got);
     }
-    shared->tally[i].gaps = c.gaps;
-    shared->tally[i].repeats = c.repeats;
+    shared->tally[i].gaps = c.order.gaps;
+    shared->tally[i].repeats = c.order.repeats;
     shared->tally[i].cpu_s = own_cpu_s() - cpu_s;
     _exit(0);
 }
@@ -237,9 +222,10 @@ flush(struct client *c)
 static void
 put(struct client *c, uint64_t due_ns, char flag)
 {
-    number_to(payload + number_at, flag == 'w' ? 0 : ++sent);
-    number_to(payload + time_at, due_ns);
+    number_write(payload + number_at, flag == 'w' ? 0 : ++sent);
+    number_write(payload + time_at, due_ns);
     payload[flag_at] = flag;
+    c->channel = sent > 0 ? (unsigned)((sent - 1) % channels()) : 0;
     c->put++;
     if (driver->has_acks)
         put_ns[c->put % ACK_RING] = due_ns;

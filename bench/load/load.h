@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "numbers.h"
 
 enum {
     PAYLOAD_BYTES = 256,
@@ -20,7 +21,9 @@ struct client {
     int port, fd;
     uint64_t now_ns;                /* taken once per read */
     uint64_t put, acked;            /* publishes encoded, and those acknowledged */
-    uint64_t got, next, gaps, repeats;
+    unsigned channel;               /* of the event that is put: they take turns */
+    uint64_t got;
+    struct order order;             /* of what was got */
     bool is_mid_frame;              /* the publisher has a partly sent frame */
     char *reply;                    /* what the driver wants written back: acks, pongs, polls */
     size_t reply_bytes;
@@ -32,6 +35,7 @@ struct client {
 struct driver {
     const char *name;
     bool has_acks;                  /* the broker acknowledges publishes */
+    unsigned channels;              /* each with an order of its own; 0: one */
     void (*open)(struct client *c);
     size_t (*put)(struct client *c, char *dst, const char *payload, bool is_high);      /* encodes one publish */
     size_t (*take)(struct client *c, const char *p, size_t n);                          /* parses; returns the bytes used */
