@@ -67,25 +67,26 @@ def blake(data):
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
+def pieces(records):
+    """Of w records, w the largest power of 16 below their number; the last piece may have fewer."""
+    w = 1
+    while w * 16 < len(records):
+        w *= 16
+    return [records[i:i + w] for i in range(0, len(records), w)]
+
+
 def merkle(records):
-    """RFC 6962 section 2.1, as recursive as it stands there."""
     if len(records) == 1:
         return hashlib.sha256(b"\0" + records[0]).digest()
-    k = 1
-    while k * 2 < len(records):
-        k *= 2
-    return hashlib.sha256(b"\1" + merkle(records[:k]) + merkle(records[k:])).digest()
+    return hashlib.sha256(b"\1" + b"".join(merkle(p) for p in pieces(records))).digest()
 
 
 def path(m, records):
     if len(records) == 1:
         return []
-    k = 1
-    while k * 2 < len(records):
-        k *= 2
-    if m < k:
-        return path(m, records[:k]) + [merkle(records[k:])]
-    return path(m - k, records[k:]) + [merkle(records[:k])]
+    split = pieces(records)
+    own, within = divmod(m, len(split[0]))
+    return path(within, split[own]) + [merkle(p) for i, p in enumerate(split) if i != own]
 
 
 class Key:
@@ -116,7 +117,7 @@ STRANGER = Key("us-east-1", " of a stranger")
 
 # frames
 
-def frame(kind, header, body, key, version=1, magic=b"FO", header_bytes=None, body_bytes=None, sign=True):
+def frame(kind, header, body, key, version=2, magic=b"FO", header_bytes=None, body_bytes=None, sign=True):
     head = magic + struct.pack(">BBII", version, kind, len(header) if header_bytes is None else header_bytes,
                                len(body) if body_bytes is None else body_bytes) + header
     return head + (key.sign(head) if sign else bytes(64)) + body
@@ -259,7 +260,8 @@ def write_invalid_outside(three, good):
     invalid("trailing-byte", good + b"\0", "trailing_bytes")
     invalid("magic", b"fo" + good[2:], "protocol")
     invalid("version-0", frame(1, header, body, EAST, version=0), "version")
-    invalid("version-2", frame(1, header, body, EAST, version=2), "version")
+    invalid("version-1", frame(1, header, body, EAST, version=1), "version")
+    invalid("version-3", frame(1, header, body, EAST, version=3), "version")
     invalid("kind-0", frame(0, header, body, EAST), "protocol")
     invalid("kind-9", frame(9, header, body, EAST), "protocol")
     invalid("kind-of-control", frame(2, header, b"", EAST), "protocol")
@@ -418,7 +420,7 @@ def write_keys():
 
 def write_merkle():
     cases = []
-    for count in (1, 2, 3, 4, 5, 7, 8, 9, 100, 255, 256, 1023, 1024):
+    for count in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 100, 255, 256, 257, 258, 272, 273, 1023, 1024):
         records = [b"record %d" % i for i in range(count)]
         picks = range(count) if count < 10 else (0, 1, count // 2, count - 2, count - 1)
         cases.append({"count": count, "root": merkle(records).hex(),

@@ -131,7 +131,7 @@ read_header(struct fo_segments *s, const char *dir, struct found *f, struct fo_f
     f->file_bytes = (uint64_t)st.st_size;
     err = fo_segment_header_decode(bytes, &h);
     if (err == FO_ERR_VERSION)
-        return fault(ret_fault, err, dir, f->base, "the segment was written by a newer program");
+        return fault(ret_fault, err, dir, f->base, "the segment has another format than this program's journals; use the program that wrote it, or an empty data directory");
     if (err == FO_OK && h.base_lsn == f->base) {
         if (strcmp(h.region, s->region) != 0)
             return fault(ret_fault, FO_ERR_OTHER_REGION, dir, f->base, "the segment belongs to another region");

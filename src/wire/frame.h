@@ -3,13 +3,13 @@
  * Frames between brokers: what is signed, stored and sent, as the same bytes.
  *
  *   0  'F' 'O'   magic              8  u32 body length
- *   2  u8        version, 1        12  header: one msgpack array
+ *   2  u8        version, 2        12  header: one msgpack array
  *   3  u8        kind               .  64 bytes: Ed25519 over everything before it
  *   4  u32       header length      .  body
  *
- * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root (RFC 6962 section 2.1 with
- * SHA-256: leaf = H(0x00 || record), node = H(0x01 || left || right)), so the signature covers every byte.
- * Header arrays may grow at the end within version 1; readers ignore what they do not know. */
+ * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root (SHA-256 with RFC 6962's prefixes:
+ * leaf = H(0x00 || record), node = H(0x01 || its 2 to 16 children)), so the signature covers every byte.
+ * Header arrays may grow at the end within version 2; readers ignore what they do not know. */
 #pragma once
 #include "base/bytes.h"
 #include "base/names.h"
@@ -17,7 +17,7 @@
 #include "wire/hash.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 1, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 16384, FO_BODY_BYTES_MAX = 64 << 20 };
+enum { FO_FRAME_VERSION = 2, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 16384, FO_BODY_BYTES_MAX = 64 << 20 };
 enum { FO_BATCH_HEADER_BYTES_MAX = 4096, FO_BATCH_HEAD_ROOM = FO_FRAME_PREFIX + FO_BATCH_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES };     /* as we write them */
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4, FO_FRAME_RELAY = 5 };
 
@@ -85,9 +85,10 @@ FO_MUST_CHECK enum fo_err fo_control_seal(enum fo_frame_kind kind, const struct 
 FO_MUST_CHECK enum fo_err fo_control_decode(const struct fo_frame *frame, struct fo_control *ret_c);
 FO_MUST_CHECK enum fo_err fo_control_verify(const struct fo_frame *frame, const struct fo_control *c, const struct fo_key_ring *keys);
 
-/* Merkle tree over records, and the audit path of one (RFC 6962 section 2.1.1). path: room for FO_MERKLE_PATH_MAX hashes. */
-enum { FO_MERKLE_PATH_MAX = 10 };
-_Static_assert(FO_BATCH_EVENTS_MAX <= 1 << FO_MERKLE_PATH_MAX, "a path is as long as the tree is high");
+/* Merkle tree over records, and the audit path of one: at each level, leaves first, the siblings in its node, in their order. path: room for
+ * FO_MERKLE_PATH_MAX hashes. */
+enum { FO_MERKLE_ARITY = 16, FO_MERKLE_PATH_MAX = 15 + 15 + 3 };
+_Static_assert(FO_BATCH_EVENTS_MAX <= FO_MERKLE_ARITY * FO_MERKLE_ARITY * 4, "two levels of sixteen children, and a root of four");
 void fo_merkle_root(const struct fo_slice *records, uint32_t count, uint8_t ret_root[FO_HASH_BYTES]);
 unsigned fo_merkle_path(const struct fo_slice *records, uint32_t count, uint32_t index, uint8_t ret_path[][FO_HASH_BYTES]);
 /* True if the record stands at index of a tree of `count` leaves with that root. */

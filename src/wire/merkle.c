@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tree of RFC 6962 section 2.1 over a batch's records, with SHA-256.
+ * The tree over a batch's records: SHA-256 with RFC 6962's prefixes, and up to sixteen children to a node.
  *
- * The RFC splits n leaves at the largest power of two below n. That is the same tree as pairing
- * neighbours level by level and carrying an odd last node up as it is, which needs no recursion:
- * one array of a level's hashes, halved in place until the root is left. */
+ * A level groups sixteen neighbours of the one below; a last group of one is carried up as it is. Wide nodes, because there is one to
+ * fifteen leaves where a binary tree has one to each, and because a level's nodes are hashed side by side as the leaves are.
+ *
+ * What a root stands for is one list of records, while SHA-256 has no collisions: its input begins with 0 and is a record, or with 1 and
+ * is the hashes of the node's children, as many as its length says; and so on down. So neither a record nor a node passes for the other. A
+ * batch's count is signed beside its root, and (index, count) tell at every level how many siblings there are and where among them the
+ * hash stands: a path has one length and one order, and any other proves nothing. */
 #include "base/assert.h"
 #include "wire/frame.h"
 
-enum { LEAF_PREFIX = 0, NODE_PREFIX = 1 };
+enum { LEAF_PREFIX = 0, NODE_PREFIX = 1, ARITY = FO_MERKLE_ARITY, GROUPS_MAX = (FO_BATCH_EVENTS_MAX + ARITY - 1) / ARITY };
 
-static void
-hash_prefixed(uint8_t prefix, const uint8_t *p, size_t n, uint8_t ret_hash[FO_HASH_BYTES])
+static uint32_t
+groups_of(uint32_t count)
 {
-    fo_hash_prefixed(prefix, fo_slice_of(p, n), ret_hash);
+    return (count + ARITY - 1) / ARITY;
 }
 
-static void
-hash_pair(const uint8_t *left, const uint8_t *right, uint8_t ret_hash[FO_HASH_BYTES])
+/* How many children the group has that begins at `first`. */
+static uint32_t
+group_size(uint32_t first, uint32_t count)
 {
-    uint8_t pair[2 * FO_HASH_BYTES];
-
-    memcpy(pair, left, FO_HASH_BYTES);
-    memcpy(pair + FO_HASH_BYTES, right, FO_HASH_BYTES);
-    hash_prefixed(NODE_PREFIX, pair, sizeof pair, ret_hash);
+    return count - first < ARITY ? count - first : ARITY;
 }
 
 static void
@@ -33,15 +34,21 @@ hash_leaves(const struct fo_slice *records, uint32_t count, uint8_t ret_level[][
     fo_hash_prefixed_many(LEAF_PREFIX, records, count, ret_level);
 }
 
-/* One level up, in place: a pair is read before its parent overwrites a slot at or before it. */
 static uint32_t
 level_up(uint8_t level[][FO_HASH_BYTES], uint32_t count)
 {
-    for (uint32_t i = 0; i + 1 < count; i += 2)
-        hash_prefixed(NODE_PREFIX, level[i], 2 * FO_HASH_BYTES, level[i / 2]);
-    if (count % 2 != 0 && count > 1)
-        memcpy(level[count / 2], level[count - 1], FO_HASH_BYTES);
-    return (count + 1) / 2;
+    struct fo_slice children[GROUPS_MAX];
+    uint8_t node[GROUPS_MAX][FO_HASH_BYTES];
+    uint32_t groups = groups_of(count), hashed = count % ARITY == 1 ? groups - 1 : groups;
+
+    fo_assert(count > 1 && groups <= GROUPS_MAX);
+    for (uint32_t i = 0; i < hashed; i++)
+        children[i] = fo_slice_of(level[i * ARITY], group_size(i * ARITY, count) * FO_HASH_BYTES);
+    fo_hash_prefixed_many(NODE_PREFIX, children, hashed, node);
+    if (hashed < groups)
+        memcpy(node[hashed], level[count - 1], FO_HASH_BYTES);
+    memcpy(level, node, groups * sizeof node[0]);
+    return groups;
 }
 
 void
@@ -63,13 +70,12 @@ fo_merkle_path(const struct fo_slice *records, uint32_t count, uint32_t index, u
 
     fo_assert(index < count);
     hash_leaves(records, count, level);
-    while (count > 1) {
-        uint32_t sibling = index ^ 1;
+    for (; count > 1; count = level_up(level, count), index /= ARITY) {
+        uint32_t first = index - index % ARITY, size = group_size(first, count);
 
-        if (sibling < count)            /* else: an odd last node, carried up alone */
-            memcpy(ret_path[path_len++], level[sibling], FO_HASH_BYTES);
-        count = level_up(level, count);
-        index /= 2;
+        for (uint32_t i = first; i < first + size; i++)
+            if (i != index)
+                memcpy(ret_path[path_len++], level[i], FO_HASH_BYTES);
     }
     return path_len;
 }
@@ -84,17 +90,18 @@ fo_merkle_proves(struct fo_slice record, uint32_t index, uint32_t count, const u
 
     if (count < 1 || count > FO_BATCH_EVENTS_MAX || index >= count)
         return false;
-    hash_prefixed(LEAF_PREFIX, record.p, record.n, hash);
-    for (; count > 1; count = (count + 1) / 2, index /= 2) {
-        if ((index ^ 1) >= count)
+    fo_hash_prefixed(LEAF_PREFIX, record, hash);
+    for (; count > 1; count = groups_of(count), index /= ARITY) {
+        uint32_t at = index % ARITY, size = group_size(index - at, count);
+        uint8_t children[ARITY][FO_HASH_BYTES];
+
+        if (size == 1)                  /* carried up as it is */
             continue;
-        if (used == path_len)
+        if (path_len - used < size - 1)
             return false;
-        if (index % 2 == 0)
-            hash_pair(hash, path[used], hash);
-        else
-            hash_pair(path[used], hash, hash);
-        used++;
+        for (uint32_t i = 0; i < size; i++)
+            memcpy(children[i], i == at ? hash : path[used++], FO_HASH_BYTES);
+        fo_hash_prefixed(NODE_PREFIX, fo_slice_of(children[0], size * FO_HASH_BYTES), hash);
     }
     return used == path_len && memcmp(hash, root, FO_HASH_BYTES) == 0;
 }

@@ -126,7 +126,8 @@ class Floods(HostileTest):
     def test_frames_within_frames(self):
         """Relays that carry relays, as deep as a message can be, by a stranger: nothing here may walk them by calling itself."""
         levels = 15000
-        nested = b"".join(b"FO\1\5" + struct.pack(">II", 0, 76 * (levels - 1 - i)) + bytes(64) for i in range(levels))
+        nested = b"".join(b"FO" + struct.pack(">BBII", frames.VERSION, frames.RELAY, 0, 76 * (levels - 1 - i)) + bytes(64)
+                          for i in range(levels))
         with sp.Pub(self.victim.link) as pub:
             for _ in range(3):
                 pub.send(nested)

@@ -64,9 +64,11 @@ frame_of(struct fo_slice signed_part, struct fo_slice signature, struct fo_frame
 
     if (fo_read_u8(&r, &magic[0]) != FO_OK || fo_read_u8(&r, &magic[1]) != FO_OK || fo_read_u8(&r, &version) != FO_OK
         || fo_read_u8(&r, &kind) != FO_OK || fo_read_u32(&r, &header_bytes) != FO_OK || fo_read_u32(&r, &body_bytes) != FO_OK
-        || magic[0] != 'F' || magic[1] != 'O' || version != FO_FRAME_VERSION || kind != FO_FRAME_BATCH
+        || magic[0] != 'F' || magic[1] != 'O' || kind != FO_FRAME_BATCH
         || header_bytes != fo_reader_left(&r) || signature.n != FO_SIGNATURE_BYTES)
         return FO_ERR_PROTO;
+    if (version != FO_FRAME_VERSION)            /* what its root means is not known here */
+        return FO_ERR_VERSION;
     *ret_frame = (struct fo_frame){ .kind = FO_FRAME_BATCH, .header = fo_slice_of(r.p, header_bytes), .signature = signature,
         .signed_part = signed_part };
     return FO_OK;
@@ -124,9 +126,12 @@ check_batch(const json_t *answer, const struct fo_slice part[3], const char *ten
     char position[FO_POSITION_SIZE];
     struct fo_batch_header h;
     struct fo_frame frame;
+    enum fo_err err = frame_of(part[0], part[1], &frame);
 
-    if (frame_of(part[0], part[1], &frame) != FO_OK || fo_batch_header_decode(&frame, &h) != FO_OK) {
-        conclude(p, PROOF_FAILED, "the signed header is not a batch's");
+    if (err == FO_OK)
+        err = fo_batch_header_decode(&frame, &h);
+    if (err != FO_OK) {
+        conclude(p, PROOF_FAILED, err == FO_ERR_VERSION ? "the batch is a frame of another version" : "the signed header is not a batch's");
         return;
     }
     if (!is_signed(fo_batch_verify_header(&frame, &h, keys), h.key_id, "batch", p))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames between brokers as proto/WIRE.md gives them, written a second time: signing (RFC 8032), Merkle root (RFC 6962).
+"""Frames between brokers as proto/WIRE.md gives them, written a second time: signing (RFC 8032), Merkle root.
 
 For tests only: slow, and not constant-time.
 """
@@ -12,6 +12,7 @@ from . import mp
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
+VERSION = 2
 BATCH, ACK, HELLO, HEARTBEAT, RELAY = 1, 2, 3, 4, 5
 FIELDS = {"id": 1, "type": 2, "acceptedtime": 3, "sourceregion": 4, "tenant": 5, "partitionkey": 6, "priority": 7, "source": 8,
           "subject": 9, "time": 10, "expirytime": 11, "schemaversion": 12, "mincompatible": 13, "traceparent": 14,
@@ -98,10 +99,11 @@ def _hash(octets):
 
 
 def merkle_root(records):
-    if len(records) == 1:
-        return _hash(b"\0" + records[0])
-    split = 1 << (len(records) - 1).bit_length() - 1
-    return _hash(b"\1" + merkle_root(records[:split]) + merkle_root(records[split:]))
+    level = [_hash(b"\0" + r) for r in records]
+    while len(level) > 1:
+        groups = [level[i:i + 16] for i in range(0, len(level), 16)]
+        level = [_hash(b"\1" + b"".join(g)) if len(g) > 1 else g[0] for g in groups]
+    return level[0]
 
 
 def record(**fields):
@@ -110,7 +112,7 @@ def record(**fields):
     return mp.pack(mp.Pairs(known + [(k, v) for k, v in fields.items() if k not in FIELDS]))
 
 
-def frame(kind, header, body, key, version=1):
+def frame(kind, header, body, key, version=VERSION):
     header = mp.pack(header)
     signed = b"FO" + struct.pack(">BBII", version, kind, len(header), len(body)) + header
     return signed + sign(key.secret, signed) + body

@@ -102,7 +102,7 @@ a_segment_header_reads_back_and_any_flip_shows(void **state)
 
     (void)state;
     fo_segment_header_encode(&h, bytes);
-    assert_memory_equal(bytes, "FOJOURN\n\0\0\0\1", 12);
+    assert_memory_equal(bytes, "FOJOURN\n\0\0\0\2", 12);
     assert_int_equal(fo_segment_header_decode(bytes, &back), FO_OK);
     assert_string_equal(back.region, h.region);
     assert_true(back.base_lsn == h.base_lsn && back.capacity == h.capacity);
@@ -114,19 +114,23 @@ a_segment_header_reads_back_and_any_flip_shows(void **state)
 }
 
 static void
-a_newer_version_is_told_from_damage(void **state)
+another_version_is_told_from_damage(void **state)
 {
-    struct fo_segment_header h = {.region = "x"};
-    static uint8_t bytes[FO_SEGMENT_HEADER_BYTES];
-    uint32_t crc;
+    const uint8_t version[] = {0, FO_JOURNAL_VERSION - 1, FO_JOURNAL_VERSION + 1, 255};
 
     (void)state;
-    fo_segment_header_encode(&h, bytes);
-    bytes[11] = 2;
-    crc = fo_crc32c(0, bytes, 60);
-    for (int i = 0; i < 4; i++)
-        bytes[60 + i] = (uint8_t)(crc >> (24 - 8 * i));
-    assert_int_equal(fo_segment_header_decode(bytes, &h), FO_ERR_VERSION);
+    for (unsigned v = 0; v < sizeof version; v++) {
+        struct fo_segment_header h = {.region = "x"};
+        static uint8_t bytes[FO_SEGMENT_HEADER_BYTES];
+        uint32_t crc;
+
+        fo_segment_header_encode(&h, bytes);
+        bytes[11] = version[v];
+        crc = fo_crc32c(0, bytes, 60);
+        for (int i = 0; i < 4; i++)
+            bytes[60 + i] = (uint8_t)(crc >> (24 - 8 * i));
+        assert_int_equal(fo_segment_header_decode(bytes, &h), FO_ERR_VERSION);
+    }
 }
 
 static void
@@ -167,7 +171,7 @@ main(void)
         cmocka_unit_test(values_that_cannot_be_are_refused_in_spite_of_the_checksum),
         cmocka_unit_test(sizes_are_padded_to_eight),
         cmocka_unit_test(a_segment_header_reads_back_and_any_flip_shows),
-        cmocka_unit_test(a_newer_version_is_told_from_damage),
+        cmocka_unit_test(another_version_is_told_from_damage),
         cmocka_unit_test(names_hold_the_base),
         cmocka_unit_test(each_segment_has_its_own_salt),
     };

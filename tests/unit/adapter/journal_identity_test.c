@@ -12,7 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "adapter/journal_format.h"
 #include "adapter/journal_identity.h"
+#include "base/crc32c.h"
 
 static void
 a_second_broker_is_kept_out_and_told_who_holds_it(void **state)
@@ -66,6 +68,43 @@ another_regions_directory_is_refused_untouched(void **state)
     assert_non_null(strstr(fx->fault.text, "eu-west-1"));
     assert_non_null(strstr(fx->fault.text, "us-east-1"));
     fx->config.region = "eu-west-1";
+    fx_open(fx);
+    assert_int_equal(fx_read_all(fx, 0).own, 1);
+}
+
+/* The first segment, with another version in its header and a checksum that fits. */
+static void
+set_version(struct fx *fx, uint64_t base, uint8_t version)
+{
+    uint8_t bytes[64];
+    uint32_t crc;
+    int fd = open(fx_segment_path(fx, base), O_RDONLY);
+
+    assert_true(fd >= 0 && read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes);
+    close(fd);
+    bytes[11] = version;
+    crc = fo_crc32c(0, bytes, 60);
+    for (int i = 0; i < 4; i++)
+        bytes[60 + i] = (uint8_t)(crc >> (24 - 8 * i));
+    fx_overwrite(fx, base, 0, bytes, sizeof bytes);
+}
+
+static void
+a_journal_of_another_version_is_refused_untouched(void **state)
+{
+    struct fx *fx = *state;
+    uint64_t base;
+
+    fx_open(fx);
+    base = fx_stats(fx).first_lsn;
+    fx_store(fx, 10);
+    fx_close(fx);
+    set_version(fx, base, FO_JOURNAL_VERSION - 1);
+    assert_int_equal(fx_try_open(fx), FO_ERR_VERSION);
+    assert_int_equal(fx->fault.err, FO_ERR_VERSION);
+    assert_non_null(strstr(fx->fault.path, ".seg"));
+    assert_non_null(strstr(fx->fault.text, "use the program that wrote it, or an empty data directory"));
+    set_version(fx, base, FO_JOURNAL_VERSION);
     fx_open(fx);
     assert_int_equal(fx_read_all(fx, 0).own, 1);
 }
@@ -178,6 +217,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_second_broker_is_kept_out_and_told_who_holds_it, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(another_process_is_kept_out, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(another_regions_directory_is_refused_untouched, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_journal_of_another_version_is_refused_untouched, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(the_epoch_is_the_time_of_creation_and_stays, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_bumped_epoch_is_later_and_stays, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_identity_is_refused, fx_setup, fx_teardown),

@@ -15,7 +15,7 @@
 #include "wire/door.h"
 #include "wire/json.h"
 
-enum { EVENTS = 5, ASKED = 3 };
+enum { EVENTS = 20, ASKED = 3 };
 
 static struct fo_key_pair source_key, target_key, stranger_key;
 static struct fo_key_ring ring;
@@ -106,7 +106,7 @@ test_an_honest_answer_is_verified(void **state)
         fail_msg("%s", p.text);
     assert_string_equal(p.region, "us-east-1");
     assert_int_equal(p.pos.seq, 44);
-    assert_non_null(strstr(p.text, "event 4 of 5"));
+    assert_non_null(strstr(p.text, "event 4 of 20"));
     assert_true(proof_is_same_record(answer, answer));
     json_decref(answer);
 }
@@ -175,10 +175,47 @@ test_lies_around_the_record_are_noticed(void **state)
     assert_int_equal(p.state, PROOF_FAILED);
     proof_check_batch(answer, "other", "event-3", &ring, &p);
     assert_int_equal(p.state, PROOF_FAILED);
-    json_array_clear(json_object_get(batch, "path"));
-    assert_int_equal(check(answer, &ring).state, PROOF_FAILED);
     json_object_del(batch, "header");
     assert_int_equal(check(answer, &ring).state, PROOF_FAILED);
+    json_decref(answer);
+}
+
+static void
+test_altered_paths_are_noticed(void **state)
+{
+    json_t *answer = make_answer(), *path = json_object_get(json_object_get(answer, "batch"), "path"), *first = json_array_get(path, 0);
+
+    (void)state;
+    assert_int_equal(json_array_size(path), 15 + 1);
+    json_incref(first);
+    json_array_remove(path, 0);
+    assert_int_equal(check(answer, &ring).state, PROOF_FAILED);
+    json_array_insert(path, 1, first);
+    assert_int_equal(check(answer, &ring).state, PROOF_FAILED);         /* second and first */
+    json_array_remove(path, 1);
+    json_array_insert(path, 0, first);
+    assert_int_equal(check(answer, &ring).state, PROOF_VERIFIED);
+    while (json_array_size(path) < 4 * FO_MERKLE_PATH_MAX) {
+        json_array_append(path, first);
+        assert_int_equal(check(answer, &ring).state, PROOF_FAILED);
+    }
+    json_array_clear(path);
+    assert_int_equal(check(answer, &ring).state, PROOF_FAILED);
+    json_decref(first);
+    json_decref(answer);
+}
+
+static void
+test_another_frame_version_is_said(void **state)
+{
+    json_t *answer = make_answer();
+    struct proof p;
+
+    (void)state;
+    damage(json_object_get(answer, "batch"), "header", 3);              /* of the third byte */
+    p = check(answer, &ring);
+    assert_int_equal(p.state, PROOF_FAILED);
+    assert_string_equal(p.text, "the batch is a frame of another version");
     json_decref(answer);
 }
 
@@ -240,6 +277,8 @@ main(void)
         cmocka_unit_test(test_without_the_key_nothing_is_claimed),
         cmocka_unit_test(test_one_changed_byte_is_noticed),
         cmocka_unit_test(test_lies_around_the_record_are_noticed),
+        cmocka_unit_test(test_altered_paths_are_noticed),
+        cmocka_unit_test(test_another_frame_version_is_said),
         cmocka_unit_test(test_acks_prove_what_they_cover),
     };
 

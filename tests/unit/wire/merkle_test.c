@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "vectors.h"
 #include "wire/frame.h"
@@ -53,46 +54,169 @@ test_golden(void **state)
     json_decref(vector);
 }
 
+/* The rule of proto/WIRE.md as it stands there, from the root down, with another library's SHA-256. */
+static void
+spell_out(uint32_t first, uint32_t count, uint8_t ret_root[FO_HASH_BYTES])
+{
+    uint8_t bytes[1 + 16 * FO_HASH_BYTES] = { count > 1 };
+    uint32_t piece = 1;
+    size_t n = 1;
+
+    if (count == 1) {
+        memcpy(bytes + 1, records[first].p, records[first].n);
+        crypto_hash_sha256(ret_root, bytes, 1 + records[first].n);
+        return;
+    }
+    while (piece * 16 < count)
+        piece *= 16;
+    for (uint32_t at = 0; at < count; at += piece, n += FO_HASH_BYTES)
+        spell_out(first + at, count - at < piece ? count - at : piece, bytes + n);
+    crypto_hash_sha256(ret_root, bytes, n);
+}
+
+struct proof { uint32_t index, count; uint8_t path[FO_MERKLE_PATH_MAX + 1][FO_HASH_BYTES], root[FO_HASH_BYTES]; unsigned len; };
+
+static bool
+proves(const struct proof *p, uint32_t record)
+{
+    return fo_merkle_proves(records[record], p->index, p->count, p->path, p->len, p->root);
+}
+
+static void
+swap(uint8_t a[FO_HASH_BYTES], uint8_t b[FO_HASH_BYTES])
+{
+    uint8_t hash[FO_HASH_BYTES];
+
+    memcpy(hash, a, FO_HASH_BYTES);
+    memcpy(a, b, FO_HASH_BYTES);
+    memcpy(b, hash, FO_HASH_BYTES);
+}
+
+/* A path one hash too short or too long, at either end; with two in each other's place; with one bit wrong somewhere. */
+static void
+check_altered(struct proof *p)
+{
+    uint8_t last[FO_HASH_BYTES] = { 0 };
+
+    for (unsigned i = 0; i + 1 < p->len; i++) {
+        swap(p->path[i], p->path[i + 1]);
+        assert_false(proves(p, p->index));
+        swap(p->path[i], p->path[i + 1]);
+    }
+    for (unsigned i = 0; i < p->len; i++) {
+        uint8_t bit = (uint8_t)(1 << (i + p->index) % 8);
+
+        p->path[i][(i + p->index) % FO_HASH_BYTES] ^= bit;
+        assert_false(proves(p, p->index));
+        p->path[i][(i + p->index) % FO_HASH_BYTES] ^= bit;
+    }
+    p->len++;
+    memcpy(p->path[p->len - 1], last, FO_HASH_BYTES);
+    assert_false(proves(p, p->index));
+    memcpy(p->path[p->len - 1], p->root, FO_HASH_BYTES);
+    assert_false(proves(p, p->index));
+    p->len--;
+    if (p->len > 0) {
+        p->len--;
+        assert_false(proves(p, p->index));
+        memmove(p->path[0], p->path[1], p->len * sizeof p->path[0]);
+        assert_false(proves(p, p->index));
+    }
+}
+
+static void
+check_shape(uint32_t count)
+{
+    const uint32_t step[] = { 1, 15, 16, 17, 255, 256 };
+    struct proof p = { .count = count };
+    uint8_t root[FO_HASH_BYTES];
+
+    spell_out(0, count, root);
+    fo_merkle_root(records, count, p.root);
+    assert_memory_equal(p.root, root, sizeof root);
+    for (uint32_t i = 0; i < count; i++) {
+        p.index = i;
+        p.len = fo_merkle_path(records, count, i, p.path);
+        assert_true(p.len <= FO_MERKLE_PATH_MAX);
+        assert_true(proves(&p, i));
+        for (unsigned k = 0; k < sizeof step / sizeof step[0]; k++) {
+            uint32_t other = (i + step[k]) % count;
+
+            assert_int_equal(proves(&p, other), other == i);
+            p.index = other;
+            assert_int_equal(proves(&p, i), other == i);
+            p.index = i;
+        }
+        check_altered(&p);
+    }
+}
+
+/* Around every place where a level gets a group more, or the tree a level. */
+static void
+test_shapes(void **state)
+{
+    const uint32_t count[] = { 1, 2, 3, 15, 16, 17, 18, 31, 32, 33, 255, 256, 257, 258, 271, 272, 273, 511, 512, 513, 1023, 1024 };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof count / sizeof count[0]; i++)
+        check_shape(count[i]);
+}
+
 static void
 test_every_path_proves_only_its_record(void **state)
 {
-    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
+    struct proof p;
 
     (void)state;
-    for (uint32_t count = 1; count <= 40; count++) {
-        fo_merkle_root(records, count, root);
-        for (uint32_t i = 0; i < count; i++) {
-            unsigned path_len = fo_merkle_path(records, count, i, path);
-
-            for (uint32_t j = 0; j < count; j++) {
-                assert_int_equal(fo_merkle_proves(records[j], i, count, path, path_len, root), i == j);
-                assert_int_equal(fo_merkle_proves(records[i], j, count, path, path_len, root), i == j);
+    for (p.count = 1; p.count <= 40; p.count++) {
+        fo_merkle_root(records, p.count, p.root);
+        for (uint32_t i = 0; i < p.count; i++) {
+            p.len = fo_merkle_path(records, p.count, i, p.path);
+            for (uint32_t j = 0; j < p.count; j++) {
+                p.index = i;
+                assert_int_equal(proves(&p, j), i == j);
+                p.index = j;
+                assert_int_equal(proves(&p, i), i == j);
             }
         }
     }
 }
 
+/* The longest path there is fills the room that callers give, and not more. */
+static void
+test_longest_path(void **state)
+{
+    uint8_t path[FO_MERKLE_PATH_MAX][FO_HASH_BYTES];
+
+    (void)state;
+    assert_int_equal(fo_merkle_path(records, FO_BATCH_EVENTS_MAX, 777, path), FO_MERKLE_PATH_MAX);
+    assert_int_equal(fo_merkle_path(records, 17, 16, path), 1);     /* carried up, then beside one node */
+    assert_int_equal(fo_merkle_path(records, 257, 256, path), 1);
+    assert_int_equal(fo_merkle_path(records, 1, 0, path), 0);
+}
+
 static void
 test_altered_proof_fails(void **state)
 {
-    uint8_t root[FO_HASH_BYTES], path[FO_MERKLE_PATH_MAX + 1][FO_HASH_BYTES] = {{0}};
-    unsigned path_len;
+    struct proof p = { .index = 77, .count = 200 };
 
     (void)state;
-    fo_merkle_root(records, 200, root);
-    path_len = fo_merkle_path(records, 200, 77, path);
-    assert_int_equal(path_len, 8);
-    assert_true(fo_merkle_proves(records[77], 77, 200, path, path_len, root));
-    assert_false(fo_merkle_proves(records[77], 77, 200, path, path_len - 1, root));
-    assert_false(fo_merkle_proves(records[77], 77, 200, path, path_len + 1, root));
-    assert_false(fo_merkle_proves(records[77], 77, 100, path, path_len, root));
-    assert_false(fo_merkle_proves(records[77], 200, 200, path, path_len, root));
-    assert_false(fo_merkle_proves(records[77], 77, 0, path, path_len, root));
-    assert_false(fo_merkle_proves(records[77], 77, 257, path, path_len, root));
-    for (unsigned bit = 0; bit < path_len * FO_HASH_BYTES * 8; bit++) {
-        path[bit / 256][bit / 8 % 32] ^= (uint8_t)(1 << bit % 8);
-        assert_false(fo_merkle_proves(records[77], 77, 200, path, path_len, root));
-        path[bit / 256][bit / 8 % 32] ^= (uint8_t)(1 << bit % 8);
+    fo_merkle_root(records, 200, p.root);
+    p.len = fo_merkle_path(records, 200, 77, p.path);
+    assert_int_equal(p.len, 15 + 12);
+    assert_true(proves(&p, 77));
+    for (unsigned len = 0; len <= FO_MERKLE_PATH_MAX + 1; len++)
+        assert_int_equal(fo_merkle_proves(records[77], 77, 200, p.path, len, p.root), len == p.len);
+    assert_false(fo_merkle_proves(records[77], 77, 100, p.path, p.len, p.root));
+    assert_false(fo_merkle_proves(records[77], 200, 200, p.path, p.len, p.root));
+    assert_false(fo_merkle_proves(records[77], UINT32_MAX, 200, p.path, p.len, p.root));
+    assert_false(fo_merkle_proves(records[77], 77, 0, p.path, p.len, p.root));
+    assert_false(fo_merkle_proves(records[77], 77, 257, p.path, p.len, p.root));
+    assert_false(fo_merkle_proves(records[77], 77, UINT32_MAX, p.path, p.len, p.root));
+    for (unsigned bit = 0; bit < p.len * FO_HASH_BYTES * 8; bit++) {
+        p.path[bit / 256][bit / 8 % 32] ^= (uint8_t)(1 << bit % 8);
+        assert_false(proves(&p, 77));
+        p.path[bit / 256][bit / 8 % 32] ^= (uint8_t)(1 << bit % 8);
     }
 }
 
@@ -142,7 +266,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_every_path_proves_only_its_record),
+        cmocka_unit_test(test_longest_path),
         cmocka_unit_test(test_altered_proof_fails),
         cmocka_unit_test(test_inner_node_is_not_a_record),
         cmocka_unit_test(test_records_of_any_length),
