@@ -3,7 +3,11 @@
  * The writer thread: seals the records of a group, writes it by as few pwritev as can be, syncs once, tells the loop.
  *
  * A group that crosses into the next segment is written and synced segment by segment, in order, so that nothing ever stands
- * behind a hole. */
+ * behind a hole.
+ *
+ * Each write goes on with zeros to the end of its last page. The page is not in the kernel's cache, because the keeper's zeros went past
+ * it; if only a part of the page were written, the kernel would read the rest from the disk, in the middle of a commit. Zeros are what
+ * stands there anyway: nothing behind a group has ever been written before the group is durable. */
 #include "adapter/journal_flush.h"
 
 #include <errno.h>
@@ -14,6 +18,8 @@
 
 #include "base/crc32c.h"
 #include "ports/log.h"
+
+enum { PAGE_BYTES = 4096 };             /* where pages are larger, the kernel still keeps account of blocks of this size */
 
 static int64_t
 monotonic_ms(void)
@@ -45,28 +51,45 @@ seal(struct fo_group *g, struct fo_group_entry *e, uint32_t salt)
     fo_record_header_encode(&e->h, salt, iov[0].iov_base);
 }
 
-/* Writes all n vectors at offset. They are copied piece by piece, because a short write has to cut one and a retry needs them whole. */
-static enum fo_err
-write_vectors(int fd, const struct iovec *iov, unsigned n, uint64_t offset)
+/* How far it is from `at` to the end of its page, but no further than to the segment's end. */
+static size_t
+padding(uint64_t at, uint64_t end)
 {
+    uint64_t rest = (PAGE_BYTES - at % PAGE_BYTES) % PAGE_BYTES;
+
+    return (size_t)(rest < end - at ? rest : end - at);
+}
+
+/* Writes all n vectors at offset, which fit before end. They are copied piece by piece, because a short write has to cut one and a
+ * retry needs them whole. */
+static enum fo_err
+write_vectors(int fd, const struct iovec *iov, unsigned n, uint64_t offset, uint64_t end)
+{
+    static const uint8_t zeros[PAGE_BYTES];
     struct iovec piece[IOV_MAX];
-    unsigned in_piece, done = 0;
+    unsigned done = 0;
     size_t cut = 0;                             /* bytes of iov[done] that are written */
 
     while (done < n) {
+        unsigned in_piece = n - done < IOV_MAX - 1 ? n - done : IOV_MAX - 1;
+        size_t bytes = 0;
         ssize_t put;
 
-        in_piece = n - done < IOV_MAX ? n - done : IOV_MAX;
         memcpy(piece, iov + done, in_piece * sizeof *piece);
         piece[0].iov_base = (uint8_t *)piece[0].iov_base + cut;
         piece[0].iov_len -= cut;
-        put = pwritev(fd, piece, (int)in_piece, (off_t)offset);
+        for (unsigned i = 0; i < in_piece; i++)
+            bytes += piece[i].iov_len;
+        piece[in_piece] = (struct iovec){(void *)(uintptr_t)zeros, padding(offset + bytes, end)};
+        put = pwritev(fd, piece, (int)in_piece + (piece[in_piece].iov_len > 0), (off_t)offset);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
             return write_err(errno);
         if (put == 0)
             return FO_ERR_IO;
+        if ((size_t)put > bytes)
+            put = (ssize_t)bytes;
         offset += (uint64_t)put;
         put += (ssize_t)cut;
         while (done < n && (size_t)put >= iov[done].iov_len)
@@ -91,6 +114,7 @@ enter_segment(struct fo_journal_writer *w, uint64_t base)
     close(w->fd);
     w->fd = fd;
     w->fd_base = base;
+    w->fd_end = base + w->segment_bytes;
     return FO_OK;
 }
 
@@ -107,7 +131,7 @@ write_run(struct fo_journal_writer *w, struct fo_group *g, unsigned first, unsig
         return err;
     for (unsigned i = first; i < end; i++)
         seal(g, &g->entries[i], extent.salt);
-    err = write_vectors(w->fd, &g->iov[e->iov_first], iovecs, e->h.lsn - e->segment_base);
+    err = write_vectors(w->fd, &g->iov[e->iov_first], iovecs, e->h.lsn - w->fd_base, w->fd_end - w->fd_base);
     if (err != FO_OK || !w->is_synced)
         return err;
     if (fdatasync(w->fd) != 0)

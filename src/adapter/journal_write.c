@@ -36,7 +36,8 @@ fo_journal_writer_init(struct fo_journal_writer *w, struct fo_segments *segments
 
     *w = (struct fo_journal_writer){
         .segments = segments, .segment_bytes = segments->segment_bytes, .record_bytes_max = record_bytes_max, .is_synced = is_synced,
-        .stored = stored, .stored_ctx = stored_ctx, .fd = end.fd, .fd_base = end.fd_base, .append_lsn = end.lsn,
+        .stored = stored, .stored_ctx = stored_ctx, .fd = end.fd, .fd_base = end.fd_base,
+        .fd_end = end.fd_base == end.segment.base ? end.segment.end : end.segment.base, .append_lsn = end.lsn,
         .segment_base = end.segment.base, .segment_end = end.segment.end, .is_segment_awaited = end.fd_base != end.segment.base,
     };
     atomic_init(&w->end_lsn, end.lsn);

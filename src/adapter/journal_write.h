@@ -62,7 +62,7 @@ struct fo_journal_writer {
 
     /* Writer thread. */
     int fd;
-    uint64_t fd_base;
+    uint64_t fd_base, fd_end;           /* LSN range of its segment */
     int64_t retry_at_ms;
     bool is_full_logged;
     _Atomic uint64_t durable_lsn, fsync_count;

@@ -12,7 +12,7 @@ from shim import IS_LONG, PEER, SMALL, SOURCE, Shim, Traffic, count, mortal, wai
 
 SLOW = True
 HOWS = ("before", "after", "torn")
-RARE = ("open", "fallocate", "sync_file_range", "fsync", "rename", "unlink")
+RARE = ("open", "fallocate", "fsync", "rename", "unlink")
 COUNT_S = 2.5
 BUDGET_S = float(os.environ.get("FANOUT_CRASH_S", "20"))
 

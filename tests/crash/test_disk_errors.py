@@ -15,7 +15,7 @@ SLOW = True
 # The call, which one of them, and whether EIO from it must end the broker: a commit's must, a trim's must not, and for the making of the
 # next segment (None) it may, or another attempt may be made with another file.
 FATAL = (("fdatasync", 1, True), ("fdatasync", 40, True), ("pwritev", 30, True), ("fsync", 2, None), ("fsync", 3, None), ("fsync", 4, None),
-         ("rename", 1, None), ("pwrite", 3, None), ("unlink", 1, False), ("sync_file_range", 2, False))
+         ("rename", 1, None), ("pwrite", 3, None), ("pwrite", 5, None), ("unlink", 1, False))
 PASSING = (("pwritev", 20), ("fdatasync", 30), ("fallocate", 1), ("fallocate", 2), ("pwrite", 9), ("fsync", 3), ("unlink", 1))
 
 

@@ -17,6 +17,7 @@ static struct {
     atomic_int partial_bytes;       /* what the pwritev that fails writes before, by a short write */
     atomic_int interruptions;       /* EINTR before each pwritev */
     atomic_int writes, syncs;
+    atomic_int part_pages;          /* pwritevs that left a page's rest for the kernel to read from the disk */
 } disk;
 
 int __real_fdatasync(int fd);
@@ -42,6 +43,16 @@ write_at_most(int fd, const struct iovec *iov, off_t offset, size_t max)
     return pwrite(fd, iov->iov_base, iov->iov_len < max ? iov->iov_len : max, offset);
 }
 
+static off_t
+bytes_of(const struct iovec *iov, int n)
+{
+    off_t bytes = 0;
+
+    for (int i = 0; i < n; i++)
+        bytes += (off_t)iov[i].iov_len;
+    return bytes;
+}
+
 ssize_t
 __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t offset)
 {
@@ -53,6 +64,7 @@ __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t offset)
         return -1;
     }
     atomic_fetch_add(&disk.writes, 1);
+    atomic_fetch_add(&disk.part_pages, (offset + bytes_of(iov, n)) % 4096 != 0);
     if (partial > 0)
         return write_at_most(fd, iov, offset, (size_t)partial);
     errno = atomic_exchange(&disk.write_errno, 0);
@@ -206,6 +218,28 @@ one_write_and_one_sync_per_commit(void **state)
     assert_true(fx_stats(fx).fsync_count == (uint64_t)syncs + 1);
 }
 
+/* Also where a group is so large that it takes several writes, or goes on in the next segment. */
+static void
+no_write_ends_within_a_page(void **state)
+{
+    struct fx *fx = *state;
+    uint64_t own = 0;
+
+    fx_open(fx);
+    for (unsigned n = 1; n < 3000; n = n * 3 + 1) {
+        for (unsigned i = 0; i < n; i++, own++)
+            fx_append(fx, FO_RECORD_OWN, FO_LANE_HIGH, (i * 31 + n) % 50);
+        assert_int_equal(fx_commit(fx), FO_OK);
+    }
+    assert_true(atomic_load(&disk.writes) > 8);
+    assert_int_equal(atomic_load(&disk.part_pages), 0);
+    assert_int_equal(fx_read_all(fx, 0).own, own);
+    fx_close(fx);
+    fx_open(fx);
+    assert_int_equal(fx_read_all(fx, 0).own, own);
+    assert_int_equal(fx_read_all(fx, 0).corrupt, 0);
+}
+
 int
 main(void)
 {
@@ -216,6 +250,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_at_the_sync_writes_everything_again, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(short_and_interrupted_writes_are_continued, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(one_write_and_one_sync_per_commit, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(no_write_ends_within_a_page, setup, fx_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
