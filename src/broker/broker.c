@@ -284,6 +284,7 @@ batch_durable(void *user, struct fo_batch **take_batch)
         b->ctx.counters.own_batches++;
         b->ctx.counters.accepted_events += batch->count;
         fo_waits_durable(&b->waits, batch->header.lane, fo_batch_last_seq(batch));
+        fo_waits_flush(&b->waits);          /* a publisher gets its answer before the batch is copied for each peer */
         fo_forward_batch(&b->forward, batch);
     } else {
         fo_receive_stored(&b->receive, batch);
@@ -299,7 +300,6 @@ take_stored(struct fo_broker *b, const struct fo_input *in)
     fo_store_stored(&b->store, in->err, in->lsn, batch_durable, b);
     if (in->err != FO_OK)
         return;
-    fo_waits_flush(&b->waits);
     if (b->queries != NULL)
         fo_queries_stored(b->queries, b->store.stored_items);
     fo_fetches_deliver(&b->fetches, &b->pool, in->lsn);
