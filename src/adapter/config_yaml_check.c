@@ -40,7 +40,7 @@ static const struct fo_config_number numbers[] = {
     N("link.window_bytes", link.window_bytes, MIB(4), KIB(4), GIB(1)),
     N("link.window_bytes_min", link.window_bytes_min, KIB(16), KIB(4), GIB(1)),
     N("link.queue_delay_ms_max", link.queue_delay_ms_max, 50, 1, 10000),
-    N("link.ack_delay_ms_max", link.ack_delay_ms_max, 2, 0, 1000),
+    N("link.ack_delay_ms_max", link.ack_delay_ms_max, 5, 0, 1000),
     N("link.window_batches", link.window_batches, 64, 1, 256),
     N("link.heartbeat_ms", link.heartbeat_ms, 750, 10, 60000),
     N("link.probes_missed_max", link.probes_missed_max, 3, 1, 100),

@@ -38,7 +38,7 @@ struct fo_config {
         uint32_t window_bytes_min;      /* 16384: where the window begins, and what it never shrinks below */
         uint32_t queue_delay_ms_max;    /* 50: standing queue on the way that the window may build up */
         uint32_t window_batches;        /* 64 */
-        uint32_t ack_delay_ms_max;      /* 2: between two acks to one peer, while little is unacked */
+        uint32_t ack_delay_ms_max;      /* 5: between two acks to one peer, while little is unacked */
         uint32_t heartbeat_ms;          /* 750: between probes */
         uint32_t probes_missed_max;     /* 3: in a row, then the link is down */
         uint32_t stable_ms_min;         /* 1000: recovering before a link is trusted again; doubles with each flap */
