@@ -7,19 +7,29 @@
 
 enum { DEPTH_MAX = 32, FIELD_DATA = 17, CURSOR_MAX = 256, WAIT_MS = 1000 };
 
-static uint64_t
+static inline uint64_t
 take_be(struct walk *w, unsigned bytes)
 {
-    uint64_t v = 0;
+    const unsigned char *p = w->p;
+    uint64_t v;
 
-    if ((size_t)(w->end - w->p) < bytes)
+    if ((size_t)(w->end - p) < bytes)
         die("fanout: answer is cut");
-    while (bytes--)
-        v = v << 8 | *w->p++;
-    return v;
+    w->p += bytes;
+    switch (bytes) {
+    case 1:
+        return *p;
+    case 2:
+        return (uint64_t)p[0] << 8 | p[1];
+    case 4:
+        return (uint64_t)p[0] << 24 | (uint64_t)p[1] << 16 | (uint64_t)p[2] << 8 | p[3];
+    default:
+        memcpy(&v, p, sizeof v);
+        return be64toh(v);
+    }
 }
 
-static struct item
+static inline struct item
 text_item(struct walk *w, uint64_t n)
 {
     struct item it = { ITEM_TEXT, n, (const char *)w->p };
@@ -30,7 +40,7 @@ text_item(struct walk *w, uint64_t n)
     return it;
 }
 
-struct item
+static inline struct item
 take_item(struct walk *w)
 {
     unsigned tag = (unsigned)take_be(w, 1);
@@ -70,7 +80,7 @@ take_item(struct walk *w)
     }
 }
 
-void
+static void
 skip(struct walk *w, unsigned depth)
 {
     struct item it = take_item(w);
@@ -82,7 +92,7 @@ skip(struct walk *w, unsigned depth)
         skip(w, depth + 1);
 }
 
-bool
+static inline bool
 is_text(const struct item *it, const char *s)
 {
     return it->kind == ITEM_TEXT && it->n == strlen(s) && memcmp(it->text, s, it->n) == 0;

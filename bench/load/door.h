@@ -15,10 +15,6 @@ struct walk { const unsigned char *p, *end; };
 /* One value's head. A string or bin gives its bytes, an array or a map its number of elements. */
 struct item { enum { ITEM_OTHER, ITEM_INT, ITEM_TEXT, ITEM_ARRAY, ITEM_MAP } kind; uint64_t n; const char *text; };
 
-struct item take_item(struct walk *w);
-void skip(struct walk *w, unsigned depth);
-bool is_text(const struct item *it, const char *s);
-
 void door_greet(int fd);                                    /* the handshake */
 uint32_t door_ask(int fd, char *message, size_t body_bytes);    /* message: room for DOOR_HEAD_BYTES, then the body. Gives the request's id */
 

@@ -9,16 +9,15 @@
 #include "door.h"
 #include "load.h"
 
-enum { CHANNELS = 2, EVENTS_MAX = 2000, FETCH_BYTES = 2 << 20, QUEUE_EVENTS = 2 * ACK_RING / CHANNELS };
+enum { CHANNELS = 2, EVENTS_MAX = 2000, FETCH_BYTES = 2 << 20, QUEUE_EVENTS = 2 * ACK_RING / CHANNELS, SPENT_BYTES = 2 << 20 };
 
 struct channel {
-    char *pending;                  /* encoded events behind room for the head of their request */
-    size_t bytes;
-    uint32_t count;                 /* events in pending */
+    char *queue;                    /* encoded events that did not leave yet, from `from` to `to`; room for the head of their request before them */
+    size_t from, to;
     uint32_t in_flight;             /* events of the request under way; 0: none */
     uint32_t request;               /* its id */
-    uint64_t *put;                  /* ring: which publishes they are, in flight and pending, from acked on */
-    uint64_t queued, acked;
+    struct put { uint64_t id; uint16_t bytes; } *put;       /* ring: what was put, from the first that is not acked on */
+    uint64_t queued, left, acked;   /* events ever put, gone out, acked */
 };
 
 struct fanout {
@@ -28,7 +27,7 @@ struct fanout {
 
 /* A publish of many: {"brief": true, "events": [...]}, whose count is filled in when it leaves. */
 static const char publish_head[] = "\x82\xa5" "brief\xc3\xa6" "events\xdc\0\0";
-enum { PUBLISH_HEAD = sizeof publish_head - 1 };
+enum { PUBLISH_HEAD = sizeof publish_head - 1, HEAD_BYTES = DOOR_HEAD_BYTES + PUBLISH_HEAD };
 
 static void
 open_fanout(struct client *c)
@@ -36,8 +35,10 @@ open_fanout(struct client *c)
     struct fanout *f = c->state = calloc(1, sizeof *f);
 
     for (unsigned i = 0; i < CHANNELS && c->role < 0; i++) {
-        f->channel[i].pending = malloc(DOOR_HEAD_BYTES + PUBLISH_HEAD + (size_t)QUEUE_EVENTS * (PAYLOAD_BYTES + 32));
-        f->channel[i].put = malloc(QUEUE_EVENTS * sizeof(uint64_t));
+        f->channel[i] = (struct channel){ .queue = malloc(2 * SPENT_BYTES + (size_t)QUEUE_EVENTS * (PAYLOAD_BYTES + 32)), .from = HEAD_BYTES, .to = HEAD_BYTES,
+            .put = malloc(QUEUE_EVENTS * sizeof(struct put)) };
+        if (!f->channel[i].queue || !f->channel[i].put)
+            die("no memory");
     }
     c->fd = dial(c->port);
     door_greet(c->fd);
@@ -51,42 +52,48 @@ put_fanout(struct client *c, char *dst, const char *payload, bool is_high)
 {
     static const char high[] = "\x83\x02\xa6" "custom\x07\xa4" "high\x11\xc5\x01", normal[] = "\x83\x02\xa6" "custom\x07\xa6" "normal\x11\xc5\x01";
     struct channel *f = &((struct fanout *)c->state)->channel[c->channel];
-    char *p = f->pending + DOOR_HEAD_BYTES + PUBLISH_HEAD + f->bytes;
+    char *p = f->queue + f->to;
     size_t n = is_high ? sizeof high : sizeof normal;   /* the ending NUL is the length's low byte */
 
     (void)dst;
     memcpy(p, is_high ? high : normal, n);
     memcpy(p + n, payload, PAYLOAD_BYTES);
-    f->bytes += n + PAYLOAD_BYTES;
-    f->count++;
-    f->put[f->queued++ % QUEUE_EVENTS] = c->put;
+    f->to += n + PAYLOAD_BYTES;
+    f->put[f->queued++ % QUEUE_EVENTS] = (struct put){ c->put, (uint16_t)(n + PAYLOAD_BYTES) };
     return 0;
+}
+
+/* What went out makes room, when it is much and no less than what is still to go. */
+static void
+make_room(struct channel *f)
+{
+    size_t rest = f->to - f->from;
+
+    if (f->from < SPENT_BYTES || f->from < rest + HEAD_BYTES)
+        return;
+    memcpy(f->queue + HEAD_BYTES, f->queue + f->from, rest);
+    f->from = HEAD_BYTES;
+    f->to = HEAD_BYTES + rest;
 }
 
 static void
 launch(struct client *c, struct channel *f)
 {
-    char *body = f->pending + DOOR_HEAD_BYTES;
-    uint32_t count = f->count < EVENTS_MAX ? f->count : EVENTS_MAX;
-    size_t bytes = f->bytes;
+    uint64_t queued = f->queued - f->left, count = queued < EVENTS_MAX ? queued : EVENTS_MAX;
+    char *body = f->queue + f->from - PUBLISH_HEAD;
     uint16_t be = htobe16((uint16_t)count);
+    size_t bytes = 0;
 
     if (f->in_flight != 0 || count == 0)
         return;
-    if (count < f->count) {
-        struct walk w = { (unsigned char *)body + PUBLISH_HEAD, (unsigned char *)body + PUBLISH_HEAD + f->bytes };
-
-        for (uint32_t i = 0; i < count; i++)
-            skip(&w, 0);
-        bytes = (size_t)((char *)w.p - body) - PUBLISH_HEAD;
-    }
+    for (uint64_t i = 0; i < count; i++)
+        bytes += f->put[f->left++ % QUEUE_EVENTS].bytes;
     memcpy(body, publish_head, PUBLISH_HEAD);
     memcpy(body + PUBLISH_HEAD - 2, &be, 2);
-    f->request = door_ask(c->fd, f->pending, PUBLISH_HEAD + bytes);
-    memmove(body + PUBLISH_HEAD, body + PUBLISH_HEAD + bytes, f->bytes - bytes);
-    f->bytes -= bytes;
-    f->count -= count;
-    f->in_flight = count;
+    f->request = door_ask(c->fd, body - DOOR_HEAD_BYTES, PUBLISH_HEAD + bytes);
+    f->from += bytes;
+    f->in_flight = (uint32_t)count;
+    make_room(f);
 }
 
 static void
@@ -109,7 +116,7 @@ take_published(struct client *c, uint32_t request, struct walk answer)
         die("fanout: an answer to nothing");
     door_published(answer);
     for (; f->in_flight > 0; f->in_flight--)
-        acked_one(c, f->put[f->acked++ % QUEUE_EVENTS]);
+        acked_one(c, f->put[f->acked++ % QUEUE_EVENTS].id);
     launch(c, f);
 }
 
