@@ -23,6 +23,7 @@ struct fo_peer {
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
     struct fo_instant control_sent_at;
+    struct fo_instant acks_paid_to;                 /* each ack takes it on by ack_delay, silence lets now catch up; see ack_due */
     struct { struct fo_instant from; uint64_t bytes; } carried;     /* for others, in this second */
     struct fo_instant probed_at;                    /* when we last sent what the peer answers at once */
     struct fo_instant health_told_at;
@@ -39,7 +40,7 @@ struct fo_forward {
     struct fo_link_limits limits;
     struct fo_peer peer[FO_REGIONS_MAX];            /* by region index; [0] unused */
     struct fo_health_limits health_limits;
-    struct fo_duration ack_delay;                   /* between two acks to one peer */
+    struct fo_duration ack_delay;                   /* between two acks to one peer, in a stream */
     fo_forward_health_fn on_health;                 /* may be null */
     void *on_health_user;
     struct fo_buf frame, relay_frame;               /* reused */

@@ -3,7 +3,7 @@
 
 #include "ports/log.h"
 
-enum { TELL_HEALTH_MS = 10000, CARRY_WINDOWS_PER_S = 8 };
+enum { TELL_HEALTH_MS = 10000, CARRY_WINDOWS_PER_S = 8, ACKS_AT_ONCE = 16 };
 
 static unsigned
 fill_reaches(const struct fo_forward *f, unsigned peer, struct fo_slice *ret_names)
@@ -14,6 +14,16 @@ fill_reaches(const struct fo_forward *f, unsigned peer, struct fo_slice *ret_nam
         if (p != peer && fo_health_is_trusted(&f->peer[p].health))
             ret_names[n++] = fo_slice_str(fo_context_name(f->ctx, p));
     return n;
+}
+
+/* Those that could not wait may be many; the next one waits no longer for it. */
+static void
+note_ack(const struct fo_forward *f, struct fo_peer *p)
+{
+    struct fo_instant latest = fo_instant_add(f->ctx->now, (struct fo_duration){ ACKS_AT_ONCE * f->ack_delay.ns });
+    struct fo_instant paid_to = fo_instant_add(fo_instant_is_before(p->acks_paid_to, f->ctx->now) ? f->ctx->now : p->acks_paid_to, f->ack_delay);
+
+    p->acks_paid_to = fo_instant_is_before(latest, paid_to) ? latest : paid_to;
 }
 
 void
@@ -32,6 +42,7 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
         c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
     }
     p->control_sent_at = ctx->now;
+    note_ack(f, p);
     if (kind != FO_FRAME_ACK)
         p->probed_at = ctx->now;
     p->wants_ack = false;
@@ -122,14 +133,14 @@ check_health(struct fo_forward *f, unsigned peer)
     tell_health(f, peer);
 }
 
-/* Acks are cumulative: one that comes right behind another waits for more to say, but not while somebody waits for it, nor so long that
- * the peer's window would stand still. */
+/* Acks are cumulative: in a stream each waits for more to say, but not while somebody waits for it, nor so long that the peer's window
+ * would stand still. After silence that window may be small, and grows by acks only: ACKS_AT_ONCE of them do not wait. */
 static struct fo_instant
 ack_due(const struct fo_forward *f, const struct fo_peer *p)
 {
     bool is_urgent = p->unacked.is_awaited || p->unacked.batches >= f->ctx->config->link.window_batches / 4 || p->unacked.bytes >= f->ctx->config->link.window_bytes / 4;
 
-    return is_urgent ? f->ctx->now : fo_instant_add(p->control_sent_at, f->ack_delay);
+    return is_urgent ? f->ctx->now : fo_instant_add(p->acks_paid_to, (struct fo_duration){ -(ACKS_AT_ONCE - 1) * f->ack_delay.ns });
 }
 
 static struct fo_instant
