@@ -20,6 +20,8 @@ static inline struct fo_duration fo_instant_since(struct fo_instant later, struc
 static inline struct fo_instant fo_instant_add(struct fo_instant t, struct fo_duration d)
 { return (struct fo_instant){ t.ns + d.ns }; }
 static inline bool fo_instant_is_before(struct fo_instant a, struct fo_instant b) { return a.ns < b.ns; }
+static inline struct fo_instant fo_instant_earlier(struct fo_instant a, struct fo_instant b) { return fo_instant_is_before(b, a) ? b : a; }
+static inline struct fo_instant fo_instant_later(struct fo_instant a, struct fo_instant b) { return fo_instant_is_before(a, b) ? b : a; }
 
 /* RFC 3339 in UTC with microseconds, "2026-01-31T23:59:59.000001Z". */
 #define FO_RFC3339_SIZE 28              /* with the terminating NUL */

@@ -60,3 +60,23 @@ fo_utf8_is_valid(const uint8_t *p, size_t n)
     }
     return true;
 }
+
+size_t
+fo_ascii_span(const uint8_t *p, size_t n, uint8_t low, uint8_t high)
+{
+    const uint64_t each = 0x0101010101010101u, less = each * low, more = each * (uint8_t)(0x7f - high);
+    size_t i = 0;
+
+    /* Eight at a time: a byte below low borrows into its own high bit, one above high has that bit, or gets it by `more`. The byte behind
+     * such a one may be judged wrongly, but is then looked at by itself. */
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v;
+
+        memcpy(&v, p + i, 8);
+        if (((v - less) | v | (v + more)) & 0x8080808080808080u)
+            break;
+    }
+    while (i < n && p[i] >= low && p[i] <= high)
+        i++;
+    return i;
+}

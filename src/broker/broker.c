@@ -390,12 +390,6 @@ trim(struct fo_broker *b)
     return b->trim_at;
 }
 
-static struct fo_instant
-earlier(struct fo_instant a, struct fo_instant b)
-{
-    return fo_instant_is_before(a, b) ? a : b;
-}
-
 struct fo_instant
 fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count)
 {
@@ -414,10 +408,10 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
     next = fo_paths_tick(&b->forward, fo_receive_acks, &b->receive);
     if (fo_forward_pump(&b->forward))
         next = now;
-    next = earlier(next, fo_store_next_due(&b->store));
-    next = earlier(next, fo_waits_check_deadlines(&b->waits));
-    next = earlier(next, fo_fetches_check_deadlines(&b->fetches, false));
-    return earlier(next, trim(b));
+    next = fo_instant_earlier(next, fo_store_next_due(&b->store));
+    next = fo_instant_earlier(next, fo_waits_check_deadlines(&b->waits));
+    next = fo_instant_earlier(next, fo_fetches_check_deadlines(&b->fetches, false));
+    return fo_instant_earlier(next, trim(b));
 }
 
 bool

@@ -80,7 +80,7 @@ void
 fo_forward_link_up(struct fo_forward *f, unsigned peer, enum fo_link_class cls)
 {
     fo_link_up(&f->peer[peer].link, cls);
-    f->peer[peer].control_sent_at = (struct fo_instant){ 0 };
+    f->peer[peer].is_greeted = false;
     fo_log(FO_LOG_INFO, "link_connected", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("class", cls == FO_LINK_URGENT ? "urgent" : "bulk"));
 }
 

@@ -22,7 +22,7 @@ struct fo_peer {
     struct fo_instant newest_at;                    /* ours, when it came */
     struct fo_wall heard_sent_at;                   /* its clock, newest that came directly */
     struct fo_instant heard_at;                     /* ours; ns 0: never */
-    struct fo_instant control_sent_at;
+    bool is_greeted;                                /* on this connection: a hello goes first */
     struct fo_instant acks_paid_to;                 /* each ack takes it on by ack_delay, silence lets now catch up; see ack_due */
     struct { struct fo_instant from; uint64_t bytes; } carried;     /* for others, in this second */
     struct fo_instant probed_at;                    /* when we last sent what the peer answers at once */

@@ -21,9 +21,8 @@ static void
 note_ack(const struct fo_forward *f, struct fo_peer *p)
 {
     struct fo_instant latest = fo_instant_add(f->ctx->now, (struct fo_duration){ ACKS_AT_ONCE * f->ack_delay.ns });
-    struct fo_instant paid_to = fo_instant_add(fo_instant_is_before(p->acks_paid_to, f->ctx->now) ? f->ctx->now : p->acks_paid_to, f->ack_delay);
 
-    p->acks_paid_to = fo_instant_is_before(latest, paid_to) ? latest : paid_to;
+    p->acks_paid_to = fo_instant_earlier(latest, fo_instant_add(fo_instant_later(f->ctx->now, p->acks_paid_to), f->ack_delay));
 }
 
 void
@@ -41,7 +40,7 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
         c.echo_at = p->heard_sent_at;
         c.echo_delay_us = fo_instant_since(ctx->now, p->heard_at).ns / 1000;
     }
-    p->control_sent_at = ctx->now;
+    p->is_greeted = true;
     note_ack(f, p);
     if (kind != FO_FRAME_ACK)
         p->probed_at = ctx->now;
@@ -153,14 +152,14 @@ send_due(struct fo_forward *f, unsigned peer, fo_forward_acks_fn acks, void *use
     if (!p->link.is_up[FO_LINK_URGENT] && p->via == 0)
         return (struct fo_instant){ INT64_MAX };
     /* An ack is no probe, since nobody answers it at once: a side that answers every probe in time still sends its own. */
-    if (p->control_sent_at.ns == 0)
+    if (!p->is_greeted)
         fo_paths_control(f, peer, FO_FRAME_HELLO, acks, user);
     else if (!fo_instant_is_before(f->ctx->now, fo_instant_add(p->probed_at, beat)))
         fo_paths_control(f, peer, FO_FRAME_HEARTBEAT, acks, user);
     else if (p->wants_ack && !fo_instant_is_before(f->ctx->now, ack_due(f, p)))
         fo_paths_control(f, peer, FO_FRAME_ACK, acks, user);
     due = fo_instant_add(p->probed_at, beat);
-    return p->wants_ack && fo_instant_is_before(ack_due(f, p), due) ? ack_due(f, p) : due;
+    return p->wants_ack ? fo_instant_earlier(ack_due(f, p), due) : due;
 }
 
 struct fo_instant

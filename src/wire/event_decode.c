@@ -232,31 +232,17 @@ decode_unknown(struct decoder *d, const struct fo_mp *key, const uint8_t *start)
 }
 
 static enum fo_err
-decode_name(struct decoder *d, struct fo_mp *ret_key, unsigned *ret_field)
-{
-    enum fo_err err = fo_mp_read(&d->r, ret_key);
-
-    if (err != FO_OK)
-        return fo_mp_fault(d->fault, err, "");
-    if (ret_key->kind == FO_MP_STR)
-        *ret_field = fo_field_of_name(ret_key->s, true);
-    else if (ret_key->kind != FO_MP_UINT)
-        return fo_fault_set(d->fault, FO_ERR_TYPE, "", "field names that are text or the numbers of known fields");
-    else if (ret_key->u < FO_FIELD_COUNT)
-        *ret_field = (unsigned)ret_key->u;
-    return FO_OK;
-}
-
-static enum fo_err
 decode_pair(struct decoder *d)
 {
     const uint8_t *start = d->r.p;
-    unsigned field = FO_FIELD_NONE;
+    unsigned field;
     struct fo_mp key;
     enum fo_err err;
 
-    if (!fo_field_take(&d->r, &field) && (err = decode_name(d, &key, &field)) != FO_OK)
-        return err;
+    if ((err = fo_field_read(&d->r, true, &key, &field)) == FO_ERR_TYPE)
+        return fo_fault_set(d->fault, err, "", "field names that are text or the numbers of known fields");
+    if (err != FO_OK)
+        return fo_mp_fault(d->fault, err, "");
     if (field == FO_FIELD_NONE)
         return decode_unknown(d, &key, start);
     if (field != FO_FIELD_REQUEST && (d->seen & 1u << field))

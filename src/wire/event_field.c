@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "wire/msgpack_check.h"
 
 static const char *const field_names[] = {
@@ -60,6 +61,23 @@ fo_field_of_name(struct fo_slice name, bool has_aliases)
     return field == FO_FIELD_NONE && has_aliases ? alias_field(name) : field;
 }
 
+enum fo_err
+fo_field_read_long(struct fo_reader *r, bool has_aliases, struct fo_mp *ret_key, unsigned *ret_field)
+{
+    enum fo_err err = fo_mp_read(r, ret_key);
+
+    *ret_field = FO_FIELD_NONE;
+    if (err != FO_OK)
+        return err;
+    if (ret_key->kind == FO_MP_STR)
+        *ret_field = fo_field_of_name(ret_key->s, has_aliases);
+    else if (ret_key->kind != FO_MP_UINT)
+        return FO_ERR_TYPE;
+    else if (ret_key->u < FO_FIELD_COUNT)
+        *ret_field = (unsigned)ret_key->u;
+    return FO_OK;
+}
+
 const char *
 fo_field_name(unsigned field)
 {
@@ -87,26 +105,6 @@ fo_field_text(struct fo_event *e, unsigned field, size_t *ret_bytes_max)
     }
 }
 
-/* Visible ASCII and spaces, eight at a time: a byte below them borrows into its own high bit, one above them has that bit, or gets it by one more.
- * The byte behind such a one may be judged wrongly, but by then the answer is no. */
-static bool
-is_plain(struct fo_slice s)
-{
-    size_t i = 0;
-
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t v;
-
-        memcpy(&v, s.p + i, 8);
-        if (((v - 0x2020202020202020u) | v | (v + 0x0101010101010101u)) & 0x8080808080808080u)
-            return false;
-    }
-    for (; i < s.n; i++)
-        if ((uint8_t)(s.p[i] - 0x20) >= 0x5f)
-            return false;
-    return true;
-}
-
 enum fo_err
 fo_field_check_text(struct fo_slice s, size_t bytes_max)
 {
@@ -116,7 +114,7 @@ fo_field_check_text(struct fo_slice s, size_t bytes_max)
         return FO_ERR_INVALID;
     if (s.n > bytes_max)
         return FO_ERR_TOO_LARGE;
-    if (is_plain(s))
+    if (fo_ascii_span(s.p, s.n, ' ', '~') == s.n)
         return FO_OK;
     if ((err = fo_mp_check_text(s)) != FO_OK)
         return err;

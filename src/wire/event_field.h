@@ -16,14 +16,15 @@ enum {
 
 /* The field called `name`; aliases: with the publishers' other spellings and the fields above. */
 unsigned fo_field_of_name(struct fo_slice name, bool has_aliases);
-/* A known field's number in one byte, as most names are. False: something else, and nothing is read. */
-static inline bool
-fo_field_take(struct fo_reader *r, unsigned *ret_field)
+/* Reads a field's name, text or number; FO_FIELD_NONE: not a known one, then ret_key has it. FO_ERR_TYPE: neither; else as fo_mp_read. */
+FO_MUST_CHECK enum fo_err fo_field_read_long(struct fo_reader *r, bool has_aliases, struct fo_mp *ret_key, unsigned *ret_field);
+static inline enum fo_err
+fo_field_read(struct fo_reader *r, bool has_aliases, struct fo_mp *ret_key, unsigned *ret_field)
 {
     if (r->p >= r->end || *r->p == FO_FIELD_NONE || *r->p >= FO_FIELD_COUNT)
-        return false;
-    *ret_field = *r->p++;
-    return true;
+        return fo_field_read_long(r, has_aliases, ret_key, ret_field);
+    *ret_field = *r->p++;               /* a number in one byte, as most names are */
+    return FO_OK;
 }
 /* Never null; "" for FO_FIELD_NONE. */
 const char *fo_field_name(unsigned field);

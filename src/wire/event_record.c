@@ -280,30 +280,14 @@ read_unknown(struct record_reader *d, const struct fo_mp *key, const uint8_t *st
 }
 
 static enum fo_err
-read_name(struct record_reader *d, struct fo_mp *ret_key, unsigned *ret_field)
-{
-    enum fo_err err = fo_mp_read(&d->r, ret_key);
-
-    if (err != FO_OK)
-        return err;
-    if (ret_key->kind == FO_MP_UINT)
-        *ret_field = ret_key->u < FO_FIELD_COUNT ? (unsigned)ret_key->u : FO_FIELD_NONE;
-    else if (ret_key->kind == FO_MP_STR)
-        *ret_field = fo_field_of_name(ret_key->s, false);
-    else
-        return FO_ERR_TYPE;
-    return FO_OK;
-}
-
-static enum fo_err
 read_pair(struct record_reader *d, uint32_t index)
 {
     const uint8_t *start = d->r.p;
-    unsigned field = FO_FIELD_NONE;
+    unsigned field;
     struct fo_mp key;
     enum fo_err err;
 
-    if (!fo_field_take(&d->r, &field) && (err = read_name(d, &key, &field)) != FO_OK)
+    if ((err = fo_field_read(&d->r, false, &key, &field)) != FO_OK)
         return err;
     if (index < FIRST_FIELDS && field != index + 1)
         return FO_ERR_PROTO;

@@ -12,18 +12,8 @@
 enum fo_err
 fo_mp_check_text(struct fo_slice s)
 {
-    size_t i = 0;
+    size_t i = fo_ascii_span(s.p, s.n, 1, 0x7f);
 
-    /* Eight ASCII bytes at a time: a zero byte borrows into its own high bit, anything above ASCII has it set. */
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t v;
-        memcpy(&v, s.p + i, 8);
-        if (((v - 0x0101010101010101u) | v) & 0x8080808080808080u)
-            break;
-    }
-    for (; i < s.n; i++)
-        if ((uint8_t)(s.p[i] - 1) >= 0x7f)
-            break;
     if (i == s.n)
         return FO_OK;
     if (memchr(s.p + i, 0, s.n - i) != NULL)

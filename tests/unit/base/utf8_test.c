@@ -96,6 +96,31 @@ agrees_with_a_plain_decoder(void **state)
     }
 }
 
+/* Each byte at each place of some whole words and a rest, behind and before bytes that fit. */
+static void
+spans_end_at_the_first_byte_outside(void **state)
+{
+    static const struct { uint8_t low, high; } ranges[] = { { 1, 0x7f }, { ' ', '~' }, { 'a', 'z' }, { 0, 0x7f } };
+    uint8_t text[19];
+
+    (void)state;
+    for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
+        for (size_t at = 0; at < sizeof text; at++) {
+            for (unsigned c = 0; c < 256; c++) {
+                bool fits = c >= ranges[r].low && c <= ranges[r].high;
+
+                memset(text, ranges[r].low, sizeof text);
+                text[at] = (uint8_t)c;
+                assert_int_equal(fo_ascii_span(text, sizeof text, ranges[r].low, ranges[r].high), fits ? sizeof text : at);
+                memset(text, ranges[r].high, sizeof text);
+                text[at] = (uint8_t)c;
+                assert_int_equal(fo_ascii_span(text, sizeof text, ranges[r].low, ranges[r].high), fits ? sizeof text : at);
+            }
+        }
+    }
+    assert_int_equal(fo_ascii_span(text, 0, 'a', 'z'), 0);
+}
+
 int
 main(void)
 {
@@ -103,6 +128,7 @@ main(void)
         cmocka_unit_test(well_formed_is_accepted),
         cmocka_unit_test(malformed_is_refused_wherever_it_stands),
         cmocka_unit_test(agrees_with_a_plain_decoder),
+        cmocka_unit_test(spans_end_at_the_first_byte_outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
