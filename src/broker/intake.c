@@ -190,19 +190,19 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     size_t bytes = fo_event_encoded_max(e) + LENGTH_BYTES;
     struct fo_batch *b = open_batch(in, e->lane, targets, bytes, w->event_count - i);
     struct fo_dedupe_entry entry = { .fp = *fp, .epoch = in->epoch, .targets = targets, .accepted_at = in->ctx->wall, .lane = (uint8_t)e->lane };
-    struct fo_writer out, length;
+    struct fo_writer length;
+    uint8_t *record;
+    size_t record_bytes;
 
     if (b == NULL)
         return FO_ERR_NO_MEMORY;
-    length = fo_writer_of(b->built.p + b->built.n, LENGTH_BYTES);
-    out = fo_writer_of(b->built.p + b->built.n + LENGTH_BYTES, bytes - LENGTH_BYTES);
-    fo_event_encode(e, &out);
-    if (out.overflow)
-        return FO_ERR_INTERNAL;
-    fo_write_u32(&length, (uint32_t)out.n);
+    record = b->built.p + b->built.n + LENGTH_BYTES;
+    record_bytes = (size_t)(fo_event_put(e, record) - record);
+    length = fo_writer_of(record - LENGTH_BYTES, LENGTH_BYTES);
+    fo_write_u32(&length, (uint32_t)record_bytes);
     b->is_awaited |= w->wait != FO_WAIT_ACCEPTED;
     b->record_at[b->count++] = (uint32_t)b->built.n + LENGTH_BYTES;
-    b->built.n += LENGTH_BYTES + out.n;
+    b->built.n += LENGTH_BYTES + record_bytes;
     entry.seq = ++in->last_seq[e->lane];
     t->position = (struct fo_position){ in->epoch, entry.seq, e->lane };
     t->targets = targets;

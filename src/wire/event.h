@@ -72,6 +72,8 @@ FO_MUST_CHECK enum fo_err fo_event_decode_publish(struct fo_slice msgpack, const
 /* Appends the record to w, which overflows unless it has room for fo_event_encoded_max; e->acceptedtime and e->sourceregion are set by the caller.
  * Fields with their default value are left out, targets too (the batch header names them). */
 void fo_event_encode(const struct fo_event *e, struct fo_writer *w);
+/* The same into memory that has that room; returns the place behind the record. */
+uint8_t *fo_event_put(const struct fo_event *e, uint8_t *p);
 /* At most this many bytes will fo_event_encode write. */
 size_t fo_event_encoded_max(const struct fo_event *e);
 /* Reads a record back. Checks what a peer could get wrong; never trusts it. */

@@ -61,23 +61,11 @@ fo_event_encoded_max(const struct fo_event *e)
     return n;
 }
 
-/* Like fo_mp_write_uint and fo_mp_write_str, but where room is known to be; each returns the place behind what it wrote. */
-static inline uint8_t *
-put_uint(uint8_t *p, uint64_t v)
-{
-    unsigned n = v < 0x80 ? 0 : v <= UINT8_MAX ? 1 : v <= UINT16_MAX ? 2 : v <= UINT32_MAX ? 4 : 8;
-
-    *p = n == 0 ? (uint8_t)v : n == 1 ? 0xcc : n == 2 ? 0xcd : n == 4 ? 0xce : 0xcf;
-    for (unsigned i = n; i > 0; i--, v >>= 8)
-        p[i] = (uint8_t)v;
-    return p + 1 + n;
-}
-
 static inline uint8_t *
 put_time(uint8_t *p, uint64_t us)           /* of today: one that takes all eight bytes */
 {
     if (us <= UINT32_MAX)
-        return put_uint(p, us);
+        return fo_mp_put_uint(p, us);
     *p = 0xcf;
     us = htobe64(us);
     memcpy(p + 1, &us, sizeof us);
@@ -95,14 +83,8 @@ put_bytes(uint8_t *p, struct fo_slice s)
 static inline uint8_t *
 put_str(uint8_t *p, enum fo_field field, struct fo_slice s)
 {
-    unsigned n = s.n < 32 ? 0 : s.n <= UINT8_MAX ? 1 : s.n <= UINT16_MAX ? 2 : 4;
-    size_t v = s.n;
-
-    *p++ = (uint8_t)field;
-    *p = n == 0 ? (uint8_t)(0xa0 | v) : n == 1 ? 0xd9 : n == 2 ? 0xda : 0xdb;
-    for (unsigned i = n; i > 0; i--, v >>= 8)
-        p[i] = (uint8_t)v;
-    return put_bytes(p + 1 + n, s);
+    *p = (uint8_t)field;
+    return put_bytes(fo_mp_put_str_head(p + 1, s.n), s);
 }
 
 static inline uint8_t *
@@ -115,7 +97,7 @@ static inline uint8_t *
 put_number(uint8_t *p, enum fo_field field, uint64_t v)
 {
     *p = (uint8_t)field;
-    return put_uint(p + 1, v);
+    return fo_mp_put_uint(p + 1, v);
 }
 
 static uint32_t
@@ -129,10 +111,10 @@ pair_count(const struct fo_event *e)
     return n + e->unknown_count;
 }
 
-/* All but the map's head. */
-static uint8_t *
-put_pairs(uint8_t *p, const struct fo_event *e)
+uint8_t *
+fo_event_put(const struct fo_event *e, uint8_t *p)
 {
+    p = fo_mp_put_map(p, pair_count(e));
     p = put_str(p, FO_FIELD_ID, e->id);
     p = put_str(p, FO_FIELD_TYPE, e->type);
     *p++ = FO_FIELD_ACCEPTEDTIME;
@@ -172,8 +154,7 @@ fo_event_encode(const struct fo_event *e, struct fo_writer *w)
         w->overflow = true;
         return;
     }
-    fo_mp_write_map(w, pair_count(e));
-    w->n = (size_t)(put_pairs(w->p + w->n, e) - w->p);
+    w->n = (size_t)(fo_event_put(e, w->p + w->n) - w->p);
 }
 
 struct record_reader {

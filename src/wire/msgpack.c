@@ -334,11 +334,17 @@ write_head(struct fo_writer *w, uint8_t head, uint64_t v, unsigned n)
 {
     uint8_t *p = take_room(w, 1 + n);
 
-    if (p == NULL)
-        return;
-    *p = head;
-    for (unsigned i = n; i > 0; i--, v >>= 8)
-        p[i] = (uint8_t)v;
+    if (p != NULL)
+        fo_mp_put_head(p, head, v, n);
+}
+
+static inline void
+write_built(struct fo_writer *w, const uint8_t *head, const uint8_t *end)
+{
+    uint8_t *p = take_room(w, (size_t)(end - head));
+
+    if (p != NULL)
+        memcpy(p, head, (size_t)(end - head));
 }
 
 void
@@ -356,16 +362,9 @@ fo_mp_write_bool(struct fo_writer *w, bool v)
 void
 fo_mp_write_uint(struct fo_writer *w, uint64_t v)
 {
-    if (v < 0x80)
-        write_head(w, (uint8_t)v, 0, 0);
-    else if (v <= UINT8_MAX)
-        write_head(w, 0xcc, v, 1);
-    else if (v <= UINT16_MAX)
-        write_head(w, 0xcd, v, 2);
-    else if (v <= UINT32_MAX)
-        write_head(w, 0xce, v, 4);
-    else
-        write_head(w, 0xcf, v, 8);
+    uint8_t head[FO_MP_HEAD_MAX];
+
+    write_built(w, head, fo_mp_put_uint(head, v));
 }
 
 void
@@ -406,14 +405,9 @@ write_body(struct fo_writer *w, struct fo_slice s)
 void
 fo_mp_write_str(struct fo_writer *w, struct fo_slice s)
 {
-    if (s.n < 32)
-        write_head(w, (uint8_t)(0xa0 | s.n), 0, 0);
-    else if (s.n <= UINT8_MAX)
-        write_head(w, 0xd9, s.n, 1);
-    else if (s.n <= UINT16_MAX)
-        write_head(w, 0xda, s.n, 2);
-    else
-        write_head(w, 0xdb, s.n, 4);
+    uint8_t head[FO_MP_HEAD_MAX];
+
+    write_built(w, head, fo_mp_put_str_head(head, s.n));
     write_body(w, s);
 }
 
@@ -443,10 +437,7 @@ fo_mp_write_array(struct fo_writer *w, uint32_t count)
 void
 fo_mp_write_map(struct fo_writer *w, uint32_t pairs)
 {
-    if (pairs < 16)
-        write_head(w, (uint8_t)(0x80 | pairs), 0, 0);
-    else if (pairs <= UINT16_MAX)
-        write_head(w, 0xde, pairs, 2);
-    else
-        write_head(w, 0xdf, pairs, 4);
+    uint8_t head[FO_MP_HEAD_MAX];
+
+    write_built(w, head, fo_mp_put_map(head, pairs));
 }

@@ -36,6 +36,52 @@ FO_MUST_CHECK enum fo_err fo_mp_read_bin(struct fo_reader *r, struct fo_slice *r
 FO_MUST_CHECK enum fo_err fo_mp_read_array(struct fo_reader *r, uint32_t *ret_count);
 FO_MUST_CHECK enum fo_err fo_mp_read_map(struct fo_reader *r, uint32_t *ret_pairs);
 
+/* Into memory with room for them, shortest form; each returns the place behind what it wrote. */
+enum { FO_MP_HEAD_MAX = 9 };    /* bytes of a head, and of any number */
+
+static inline uint8_t *
+fo_mp_put_head(uint8_t *p, uint8_t head, uint64_t v, unsigned n)    /* and the low n bytes of v */
+{
+    *p = head;
+    for (unsigned i = n; i > 0; i--, v >>= 8)
+        p[i] = (uint8_t)v;
+    return p + 1 + n;
+}
+
+static inline uint8_t *
+fo_mp_put_uint(uint8_t *p, uint64_t v)
+{
+    if (v < 0x80)
+        return fo_mp_put_head(p, (uint8_t)v, 0, 0);
+    if (v <= UINT8_MAX)
+        return fo_mp_put_head(p, 0xcc, v, 1);
+    if (v <= UINT16_MAX)
+        return fo_mp_put_head(p, 0xcd, v, 2);
+    if (v <= UINT32_MAX)
+        return fo_mp_put_head(p, 0xce, v, 4);
+    return fo_mp_put_head(p, 0xcf, v, 8);
+}
+
+static inline uint8_t *
+fo_mp_put_str_head(uint8_t *p, size_t n)
+{
+    if (n < 32)
+        return fo_mp_put_head(p, (uint8_t)(0xa0 | n), 0, 0);
+    if (n <= UINT8_MAX)
+        return fo_mp_put_head(p, 0xd9, n, 1);
+    if (n <= UINT16_MAX)
+        return fo_mp_put_head(p, 0xda, n, 2);
+    return fo_mp_put_head(p, 0xdb, n, 4);
+}
+
+static inline uint8_t *
+fo_mp_put_map(uint8_t *p, uint32_t pairs)
+{
+    if (pairs < 16)
+        return fo_mp_put_head(p, (uint8_t)(0x80 | pairs), 0, 0);
+    return pairs <= UINT16_MAX ? fo_mp_put_head(p, 0xde, pairs, 2) : fo_mp_put_head(p, 0xdf, pairs, 4);
+}
+
 /* Writers, shortest form. */
 void fo_mp_write_nil(struct fo_writer *w);
 void fo_mp_write_bool(struct fo_writer *w, bool v);
