@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 /* To a reader that is far behind an answer gives little, however much was asked for: what is urgent next need not wait for it to go
- * out. One that all but keeps up is through with what is left in a moment, and gets it in few answers, as each has its price. */
-enum { FAR_BYTES = 8 << 20, FAR_ANSWER_BYTES_MAX = 64 << 10, NEAR_ANSWER_BYTES_MAX = 1 << 20, RETRY_BUSY_MS = 500 };
+ * out. One that all but keeps up is through with what is left in a moment, and gets it in few answers, as each has its price; but
+ * half a mebibyte, which stays in the core's cache from the record to the socket, is cheaper than one. */
+enum { FAR_BYTES = 8 << 20, FAR_ANSWER_BYTES_MAX = 64 << 10, NEAR_ANSWER_BYTES_MAX = 512 << 10, RETRY_BUSY_MS = 500 };
 
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
@@ -158,14 +159,20 @@ answer_unread(struct fo_fetches *f, uint64_t request, const struct fo_request *r
 }
 
 static uint64_t
+near_bytes_max(uint32_t asked)
+{
+    return asked < NEAR_ANSWER_BYTES_MAX ? asked : NEAR_ANSWER_BYTES_MAX;
+}
+
+static uint64_t
 bytes_max_at(const struct fo_fetches *f, const struct fo_request *req, const struct fo_stand *stand)
 {
-    uint64_t most = NEAR_ANSWER_BYTES_MAX;
+    uint64_t most = near_bytes_max(req->bytes_max);
 
     for (int i = 0; i < FO_LANES; i++)
         if (f->backlog.stored_lsn - stand->lane[i].lsn > FAR_BYTES)
-            most = FAR_ANSWER_BYTES_MAX;
-    return req->bytes_max < most ? req->bytes_max : most;
+            most = req->bytes_max < FAR_ANSWER_BYTES_MAX ? req->bytes_max : FAR_ANSWER_BYTES_MAX;
+    return most;
 }
 
 static enum fo_err
@@ -350,7 +357,7 @@ serve(struct fo_fetches *f, struct fo_group *g)
     struct fo_fill fill;
     bool has_room = true, is_begun;
 
-    is_begun = !g->is_short_of_memory && fo_fill_begin(&fill, g->encoding, g->events_max, g->bytes_max, &f->answer) == FO_OK;
+    is_begun = !g->is_short_of_memory && fo_fill_begin(&fill, g->encoding, g->events_max, near_bytes_max(g->bytes_max), &f->answer) == FO_OK;
     if (is_begun)
         has_room = fill_fresh(f, g, &fill, &stand);
     if (is_begun && has_room && fo_fill_events(&fill) == 0)
