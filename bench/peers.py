@@ -69,6 +69,7 @@ class Peer:
                 p.wait()
         self.processes = []
         shutil.rmtree(self.scratch / self.name, ignore_errors=True)
+        os.sync()               # what is freed may keep the disk busy; not while the next one is measured
 
     def wait_ports(self, ports=None):
         end = time.monotonic() + 30

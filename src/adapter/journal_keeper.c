@@ -5,6 +5,11 @@
  * The zeros follow the writer's progress instead of coming all at once, so that they do not stand before its commits. For the same
  * reason they go past the kernel's cache (O_DIRECT): dirty pages would be written back in great lumps, which held commits up for 20 ms.
  *
+ * A trimmed file is not deleted but put aside, to become a later segment: its blocks are there and written, so it needs zeros only. Deleting
+ * it would free them and making another take some anew; on a file system that discards what it frees (mount option "discard") the
+ * disk is so busy with the 64 MiB of a file that a commit meanwhile waits for 200 ms and more. Files that are not needed any more are
+ * therefore cut shorter bit by bit.
+ *
  * No file is ever written by both threads at once: the writer gets it when it is whole. */
 #include "adapter/journal_keeper.h"
 
@@ -17,7 +22,7 @@
 #include "adapter/journal_identity.h"
 #include "ports/log.h"
 
-enum { ZERO_CHUNK_BYTES = 256 * 1024, FILE_MODE = 0600, TEMPORARY_NAME_SIZE = FO_SEGMENT_NAME_SIZE };
+enum { ZERO_CHUNK_BYTES = 256 * 1024, SHRINK_BYTES = 1 << 20, SHRINK_EVERY_MS = 50, FILE_MODE = 0600, TEMPORARY_NAME_SIZE = FO_SEGMENT_NAME_SIZE };
 
 static _Alignas(FO_SEGMENT_HEADER_BYTES) const uint8_t zeros[ZERO_CHUNK_BYTES];     /* aligned as O_DIRECT demands */
 
@@ -36,37 +41,143 @@ has_trim_work(const struct fo_segments *s)
     return s->count > 1 && s->table[0].end <= s->trim_below;
 }
 
+/* With the lock held. Whether the oldest segment's file may be used again, beside so many others. Nobody may be reading it. Without zeros a
+ * new file costs nothing. What is put aside counts among bytes_max, and so does a spare. */
+static bool
+is_worth_keeping(const struct fo_segments *s, unsigned others)
+{
+    const struct fo_segment *oldest = &s->table[0];
+    uint64_t rest = s->table[s->count - 1].end - oldest->end, aside = (uint64_t)(others + 2) * s->segment_bytes;
+
+    return s->is_zeroed && oldest->holders == 0 && oldest->end - oldest->base == s->segment_bytes && others < FO_SEGMENTS_ASIDE_MAX
+        && (s->bytes_max == 0 || rest + aside <= s->bytes_max);
+}
+
+static void
+temporary_name(uint64_t base, char name[TEMPORARY_NAME_SIZE])
+{
+    char final[FO_SEGMENT_NAME_SIZE];
+
+    fo_segment_name(base, final);
+    snprintf(name, TEMPORARY_NAME_SIZE, "%.16s.tmp", final);
+}
+
+/* Takes the segment's name away, and its file too unless that is to be kept. False: that cannot be done. */
+static bool
+take_name(struct fo_segments *s, uint64_t base, bool *is_kept)
+{
+    char name[FO_SEGMENT_NAME_SIZE], temporary[TEMPORARY_NAME_SIZE];
+
+    fo_segment_name(base, name);
+    temporary_name(base, temporary);
+    if ((*is_kept ? renameat(s->dir_fd, name, s->dir_fd, temporary) : unlinkat(s->dir_fd, name, 0)) == 0)
+        return true;
+    *is_kept = false;
+    if (errno == ENOENT)
+        return true;
+    fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("segment", name), FO_S("reason", strerror(errno)));
+    return false;
+}
+
+/* Until the names are durably gone, a file that was put aside may be found under its old one, and must have its old bytes. */
+static bool
+sync_names(struct fo_segments *s, const uint64_t *aside, unsigned count)
+{
+    char temporary[TEMPORARY_NAME_SIZE];
+
+    if (fsync(s->dir_fd) == 0)
+        return true;
+    fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("reason", strerror(errno)));
+    for (unsigned i = 0; i < count; i++) {
+        temporary_name(aside[i], temporary);
+        (void)unlinkat(s->dir_fd, temporary, 0);
+    }
+    return false;
+}
+
 /* With the lock held, which it lets go of meanwhile. Oldest first, so that a crash leaves no gap; for the same reason one that cannot
  * be deleted stays, with all behind it, until the next trim. A reader that comes between the file and the table finds no file, and is told
  * the truth. */
 static void
 trim_now(struct fo_segments *s)
 {
-    char name[FO_SEGMENT_NAME_SIZE];
-    unsigned deleted = 0;
+    uint64_t aside[FO_SEGMENTS_ASIDE_MAX];
+    unsigned deleted = 0, kept = 0;
+    bool is_synced;
 
     while (has_trim_work(s)) {
-        bool is_gone;
+        bool is_kept = is_worth_keeping(s, s->aside_count + kept), is_gone;
+        uint64_t base = s->table[0].base;
 
-        fo_segment_name(s->table[0].base, name);
+        s->table[0].is_leaving = is_kept;
         pthread_mutex_unlock(&s->mu);
-        is_gone = unlinkat(s->dir_fd, name, 0) == 0 || errno == ENOENT;
-        if (!is_gone)
-            fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("segment", name), FO_S("reason", strerror(errno)));
+        is_gone = take_name(s, base, &is_kept);
         pthread_mutex_lock(&s->mu);
         if (!is_gone) {
-            s->trim_below = s->table[0].base;
+            s->table[0].is_leaving = false;
+            s->trim_below = base;
             break;
         }
         s->count--;
         memmove(s->table, s->table + 1, s->count * sizeof *s->table);
         deleted++;
+        if (is_kept)
+            aside[kept++] = base;
     }
     pthread_mutex_unlock(&s->mu);
-    if (deleted > 0 && fsync(s->dir_fd) != 0)
-        fo_log(FO_LOG_WARN, "journal_trim_failed", FO_S("reason", strerror(errno)));
-    fo_log(FO_LOG_DEBUG, "journal_trimmed", FO_I("segments", deleted));
+    is_synced = deleted == 0 || sync_names(s, aside, kept);
+    fo_log(FO_LOG_DEBUG, "journal_trimmed", FO_I("segments", deleted), FO_I("put_aside", is_synced ? kept : 0));
     pthread_mutex_lock(&s->mu);
+    for (unsigned i = 0; is_synced && i < kept; i++)
+        s->aside[s->aside_count++] = aside[i];
+}
+
+/* Cuts a bit off a file that was put aside. False: it is gone. */
+static bool
+cut_shorter(struct fo_segments *s, const char *name)
+{
+    int fd = openat(s->dir_fd, name, O_WRONLY | O_CLOEXEC);
+    off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0, left = end > SHRINK_BYTES ? end - SHRINK_BYTES : 0;
+
+    if (left > 0 && (ftruncate(fd, left) != 0 || fsync(fd) != 0))       /* synced, or the file system would gather what to discard */
+        left = 0;
+    if (fd >= 0)
+        close(fd);
+    if (left == 0)
+        (void)unlinkat(s->dir_fd, name, 0);
+    return left > 0;
+}
+
+/* With the lock held, which it lets go of meanwhile. */
+static void
+shrink_aside(struct fo_segments *s)
+{
+    struct timespec until = {s->shrink_at_ms / 1000, s->shrink_at_ms % 1000 * 1000000};
+    char temporary[TEMPORARY_NAME_SIZE];
+    bool is_left;
+
+    if (monotonic_ms() < s->shrink_at_ms) {
+        pthread_cond_timedwait(&s->keeper_cond, &s->mu, &until);
+        return;
+    }
+    temporary_name(s->aside[s->aside_count - 1], temporary);
+    pthread_mutex_unlock(&s->mu);
+    is_left = cut_shorter(s, temporary);
+    pthread_mutex_lock(&s->mu);
+    s->aside_count -= !is_left;
+    s->shrink_at_ms = monotonic_ms() + SHRINK_EVERY_MS;
+}
+
+/* With the lock held, which it lets go of meanwhile. Nothing is urgent: deletes, or waits for news. */
+static void
+tidy_or_wait(struct fo_segments *s)
+{
+    if (has_trim_work(s))
+        trim_now(s);
+    else if (s->aside_count > FO_SEGMENTS_ASIDE_KEPT)
+        shrink_aside(s);
+    else
+        pthread_cond_wait(&s->keeper_cond, &s->mu);
 }
 
 /* Waits until the writer's progress asks for zeros beyond `filled`. False: told to stop. */
@@ -77,12 +188,8 @@ keep_pace(struct fo_segments *s, uint64_t filled)
 
     pthread_mutex_lock(&s->mu);
     s->spare_filled = filled;
-    while (!s->is_stopping && !s->is_urgent && filled >= s->spare_goal) {
-        if (has_trim_work(s))
-            trim_now(s);
-        else
-            pthread_cond_wait(&s->keeper_cond, &s->mu);
-    }
+    while (!s->is_stopping && !s->is_urgent && filled >= s->spare_goal)
+        tidy_or_wait(s);
     is_stopping = s->is_stopping;
     pthread_mutex_unlock(&s->mu);
     return !is_stopping;
@@ -165,18 +272,38 @@ fill_file(struct fo_segments *s, int fd, const char *name, uint64_t base)
     return err;
 }
 
+/* One that was put aside, else a new one; open, with a name that is not final. -1: none; see errno. */
+static int
+open_blank(struct fo_segments *s, uint64_t base, char ret_name[TEMPORARY_NAME_SIZE])
+{
+    bool is_aside;
+    int fd = -1;
+
+    pthread_mutex_lock(&s->mu);
+    is_aside = s->aside_count > 0;
+    if (is_aside) {                     /* the oldest: the newest may have been cut */
+        temporary_name(s->aside[0], ret_name);
+        memmove(s->aside, s->aside + 1, --s->aside_count * sizeof *s->aside);
+    }
+    pthread_mutex_unlock(&s->mu);
+    if (is_aside)
+        fd = openat(s->dir_fd, ret_name, O_RDWR | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    temporary_name(base, ret_name);
+    return openat(s->dir_fd, ret_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+}
+
 enum fo_err
 fo_keeper_make_file(struct fo_segments *s, uint64_t base, int *ret_fd)
 {
     char name[FO_SEGMENT_NAME_SIZE], temporary[TEMPORARY_NAME_SIZE];
     enum fo_err err = FO_OK;
-    int fd;
+    int fd = open_blank(s, base, temporary);
 
-    fo_segment_name(base, name);
-    snprintf(temporary, sizeof temporary, "%.16s.tmp", name);
-    fd = openat(s->dir_fd, temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return fo_errno_err(errno);
+    fo_segment_name(base, name);
     err = fill_file(s, fd, temporary, base);
     if (err == FO_OK && (renameat(s->dir_fd, temporary, s->dir_fd, name) != 0 || fsync(s->dir_fd) != 0))
         err = fo_errno_err(errno);
@@ -244,12 +371,10 @@ fo_keeper_main(void *arg)
     pthread_setname_np(pthread_self(), "journal-keeper");
     pthread_mutex_lock(&s->mu);
     while (!s->is_stopping) {
-        if (has_trim_work(s))
-            trim_now(s);
-        else if (is_spare_due(s))
+        if (!has_trim_work(s) && is_spare_due(s))
             make_spare(s);
         else
-            pthread_cond_wait(&s->keeper_cond, &s->mu);
+            tidy_or_wait(s);
     }
     pthread_cond_broadcast(&s->spare_cond);
     pthread_mutex_unlock(&s->mu);

@@ -29,7 +29,7 @@ static void
 leave_segment(struct fo_journal_reader *r)
 {
     if (r->fd >= 0)
-        close(r->fd);
+        fo_segments_release(r->segments, r->segment.base, r->fd);
     r->fd = -1;
     fo_span_reset(&r->window, -1);
 }
@@ -121,7 +121,7 @@ enter_segment(struct fo_journal_reader *r)
         }
         if (err != FO_OK)
             return err;
-        err = fo_segments_open_file(r->segments, r->segment.base, &r->fd);
+        err = fo_segments_hold(r->segments, r->segment.base, &r->fd);
         if (err != FO_OK)
             return err;
         if (fstat(r->fd, &st) != 0) {

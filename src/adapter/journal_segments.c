@@ -93,7 +93,7 @@ fo_segments_add(struct fo_segments *s, struct fo_segment seg)
 enum fo_err
 fo_segments_create(struct fo_segments *s, uint64_t base, int *ret_fd)
 {
-    enum fo_err err = fo_segments_add(s, (struct fo_segment){base, base + s->segment_bytes});
+    enum fo_err err = fo_segments_add(s, (struct fo_segment){.base = base, .end = base + s->segment_bytes});
 
     s->is_urgent = true;        /* nobody to keep pace with yet */
     if (err == FO_OK)
@@ -139,6 +139,57 @@ fo_segments_open_file(struct fo_segments *s, uint64_t base, int *ret_fd)
     return FO_OK;
 }
 
+/* With the lock held. Null: trimmed meanwhile. */
+static struct fo_segment *
+find_base(struct fo_segments *s, uint64_t base)
+{
+    unsigned lo = 0, hi = s->count;
+
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (s->table[mid].base < base)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < s->count && s->table[lo].base == base ? &s->table[lo] : NULL;
+}
+
+enum fo_err
+fo_segments_hold(struct fo_segments *s, uint64_t base, int *ret_fd)
+{
+    struct fo_segment *seg;
+    enum fo_err err;
+    bool is_there;
+
+    pthread_mutex_lock(&s->mu);
+    seg = find_base(s, base);
+    is_there = seg != NULL && !seg->is_leaving;
+    if (is_there)
+        seg->holders++;
+    pthread_mutex_unlock(&s->mu);
+    if (!is_there)
+        return FO_ERR_CURSOR_GONE;
+    err = fo_segments_open_file(s, base, ret_fd);
+    if (err != FO_OK)
+        fo_segments_release(s, base, -1);
+    return err;
+}
+
+void
+fo_segments_release(struct fo_segments *s, uint64_t base, int fd)
+{
+    struct fo_segment *seg;
+
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_lock(&s->mu);
+    seg = find_base(s, base);
+    if (seg != NULL)
+        seg->holders--;
+    pthread_mutex_unlock(&s->mu);
+}
+
 struct fo_extent
 fo_segments_extent(const struct fo_segments *s, uint64_t base)
 {
@@ -174,7 +225,7 @@ fo_segments_take_spare(struct fo_segments *s, uint64_t base, int *ret_fd)
     while (s->spare != FO_SPARE_READY && s->spare != FO_SPARE_FAILED && !s->is_stopping)
         pthread_cond_wait(&s->spare_cond, &s->mu);
     if (s->spare == FO_SPARE_READY) {
-        err = add_locked(s, (struct fo_segment){base, base + s->segment_bytes});
+        err = add_locked(s, (struct fo_segment){.base = base, .end = base + s->segment_bytes});
         if (err == FO_OK) {
             *ret_fd = s->spare_fd;
             s->spare = FO_SPARE_NONE;
@@ -225,7 +276,7 @@ fo_segments_stats(struct fo_segments *s, struct fo_journal_stats *ret_stats)
         first++;                                /* about to be deleted: nobody should be sent there any more */
     ret_stats->first_lsn = s->table[first].base;
     ret_stats->segments = s->count + has_spare;
-    ret_stats->bytes_on_disk = has_spare ? s->segment_bytes : 0;
+    ret_stats->bytes_on_disk = (uint64_t)(has_spare + s->aside_count) * s->segment_bytes;
     for (unsigned i = 0; i < s->count; i++)
         ret_stats->bytes_on_disk += s->table[i].end - s->table[i].base;
     ret_stats->quarantined = s->quarantined;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The segment files: which there are, the next one made ready ahead of need, old ones deleted. A keeper thread does the slow
+ * The segment files: which there are, the next one made ready ahead of need, old ones deleted or used again. A keeper thread does the slow
  * parts, so that a commit never waits for zeros to be written or a file to be unlinked unless it has outrun them.
  *
  * The spare:  NONE -> FILLING -> READY -> (taken by the writer) NONE
@@ -19,9 +19,15 @@
 enum {
     FO_SEGMENTS_DAMAGE_KNOWN_MAX = 256, /* damaged places told apart; beyond that each finding counts anew */
     FO_SEGMENTS_RETRY_MS = 100,         /* between attempts to make a segment on a full disk */
+    FO_SEGMENTS_ASIDE_MAX = 64,         /* trimmed files that wait to become the next ones, or to be deleted bit by bit */
+    FO_SEGMENTS_ASIDE_KEPT = 4,         /* of these stay when there is nothing to write */
 };
 
-struct fo_segment { uint64_t base, end; };      /* LSN range; the file's offset 0 is base */
+struct fo_segment {
+    uint64_t base, end;                         /* LSN range; the file's offset 0 is base */
+    unsigned holders;                           /* in the table: readers that have the file open */
+    bool is_leaving;                            /* in the table: about to be put aside; nobody may open it any more */
+};
 
 enum fo_spare_state { FO_SPARE_NONE, FO_SPARE_FILLING, FO_SPARE_READY, FO_SPARE_FAILED };
 
@@ -47,6 +53,9 @@ struct fo_segments {
     uint64_t spare_filled, spare_goal;          /* bytes zeroed, and how many the writer's progress asks for */
     bool is_urgent;                             /* the writer waits */
     uint64_t trim_below;
+    uint64_t aside[FO_SEGMENTS_ASIDE_MAX];      /* bases of trimmed files, by now NAME.tmp, which is durable */
+    unsigned aside_count;
+    int64_t shrink_at_ms;
     uint64_t damage_known[FO_SEGMENTS_DAMAGE_KNOWN_MAX];
     unsigned damage_count;
     uint64_t quarantined;
@@ -69,6 +78,9 @@ FO_MUST_CHECK enum fo_err fo_segments_create(struct fo_segments *s, uint64_t bas
 FO_MUST_CHECK enum fo_err fo_segments_find(struct fo_segments *s, uint64_t lsn, struct fo_segment *ret_seg);
 /* Opens a segment's file for reading. FO_ERR_CURSOR_GONE: deleted meanwhile. */
 FO_MUST_CHECK enum fo_err fo_segments_open_file(struct fo_segments *s, uint64_t base, int *ret_fd);
+/* The same for a segment of the table, whose file then keeps its bytes, though perhaps not its name, until it is released. */
+FO_MUST_CHECK enum fo_err fo_segments_hold(struct fo_segments *s, uint64_t base, int *ret_fd);
+void fo_segments_release(struct fo_segments *s, uint64_t base, int fd);
 struct fo_extent fo_segments_extent(const struct fo_segments *s, uint64_t base);
 
 /* Loop thread, when an append is about to leave its segment, which ends at `end`: FO_ERR_NO_SPACE when bytes_max or the disk has no
@@ -78,7 +90,7 @@ FO_MUST_CHECK enum fo_err fo_segments_may_roll(struct fo_segments *s, uint64_t e
 FO_MUST_CHECK enum fo_err fo_segments_take_spare(struct fo_segments *s, uint64_t base, int *ret_fd);
 /* Writer thread: that many bytes of its segment are in use; the spare's zeros keep ahead of it. */
 void fo_segments_progress(struct fo_segments *s, uint64_t used);
-/* Deletes, in the background, segments that lie wholly below; never the writer's. */
+/* Deletes, in the background, segments that lie wholly below; never the writer's. Some files are put aside instead, for segments to come. */
 void fo_segments_trim(struct fo_segments *s, uint64_t below);
 /* Any thread: fills in what concerns the files: first_lsn, segments, bytes_on_disk, quarantined. */
 void fo_segments_stats(struct fo_segments *s, struct fo_journal_stats *ret_stats);
