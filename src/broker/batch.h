@@ -26,17 +26,10 @@ struct fo_batch {
 
 static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }
 
-enum { FO_BATCH_ROOMS_MAX = 4 };
-struct fo_batch_pool {
-    struct fo_batch *free; unsigned free_count, free_max;
-    struct fo_buf room[FO_BATCH_ROOMS_MAX]; unsigned room_count;    /* of large own batches: fresh memory would have to be paged in. The longest kept first */
-    bool is_room_used;                          /* since the last trim */
-};
+struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; };
 void fo_batch_pool_init(struct fo_batch_pool *p, unsigned free_max);
 void fo_batch_pool_fini(struct fo_batch_pool *p);
 /* An empty batch with room to build so many bytes; null without memory. */
 struct fo_batch *fo_batch_take(struct fo_batch_pool *p, size_t built_bytes);
 /* Frees the message too. */
 void fo_batch_give_back(struct fo_batch_pool *p, struct fo_transport *t, struct fo_batch **take_batch);
-/* Gives back the room that was kept, unless it was needed since the last time. */
-void fo_batch_pool_trim(struct fo_batch_pool *p);

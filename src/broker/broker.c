@@ -368,7 +368,6 @@ trim(struct fo_broker *b)
     if (fo_instant_is_before(b->ctx.now, b->trim_at))
         return b->trim_at;
     b->trim_at = fo_instant_add(b->ctx.now, fo_duration_ms(TRIM_EVERY_MS));
-    fo_batch_pool_trim(&b->pool);
     below = fo_receive_oldest_lsn(&b->receive, fo_forward_oldest_lsn(&b->forward, end));
     if (b->ledger_lsn < below)
         below = b->ledger_lsn;
