@@ -59,6 +59,7 @@ static const cyaml_schema_field_t limits_fields[] = {
     NUMBER("request_bytes_max", IN(limits), request_bytes_max),
     NUMBER("batch_events_max", IN(limits), batch_events_max),
     NUMBER("batch_bytes_max", IN(limits), batch_bytes_max),
+    NUMBER("gather_us_max", IN(limits), gather_us_max),
     NUMBER("requests_max", IN(limits), requests_max),
     NUMBER("pending_events_max", IN(limits), pending_events_max),
     NUMBER("pending_bytes_max", IN(limits), pending_bytes_max),

@@ -31,6 +31,7 @@ static const struct fo_config_number numbers[] = {
     N("limits.request_bytes_max", limits.request_bytes_max, MIB(4), KIB(4), MIB(64)),
     N("limits.batch_events_max", limits.batch_events_max, FO_BATCH_EVENTS_MAX, 1, FO_BATCH_EVENTS_MAX),
     N("limits.batch_bytes_max", limits.batch_bytes_max, MIB(1), KIB(4), MIB(16)),
+    N("limits.gather_us_max", limits.gather_us_max, 1000, 0, 100000),
     N("limits.requests_max", limits.requests_max, 1024, 1, 65536),
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
     N("limits.pending_bytes_max", limits.pending_bytes_max, MIB(64), MIB(1), GIB(64)),

@@ -135,13 +135,13 @@ fo_inbox_post(struct fo_inbox *box, const struct fo_input *in, bool is_urgent)
 }
 
 static struct timespec
-deadline_after(int timeout_ms)
+deadline_after(int timeout_us)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += timeout_ms / 1000;
-    t.tv_nsec += timeout_ms % 1000 * 1000000L;
+    t.tv_sec += timeout_us / 1000000;
+    t.tv_nsec += timeout_us % 1000000 * 1000L;
     if (t.tv_nsec >= 1000000000L) {
         t.tv_sec++;
         t.tv_nsec -= 1000000000L;
@@ -151,15 +151,15 @@ deadline_after(int timeout_ms)
 
 /* Returns when there is something or the time is over. */
 static void
-wait_for_input(struct fo_inbox *box, int timeout_ms)
+wait_for_input(struct fo_inbox *box, int timeout_us)
 {
     struct timespec deadline;
 
-    if (timeout_ms > 0)
-        deadline = deadline_after(timeout_ms);
+    if (timeout_us > 0)
+        deadline = deadline_after(timeout_us);
     while (used(box) == 0) {
         box->is_loop_waiting = true;
-        if (timeout_ms < 0)
+        if (timeout_us < 0)
             pthread_cond_wait(&box->has_input, &box->mutex);
         else if (pthread_cond_timedwait(&box->has_input, &box->mutex, &deadline) == ETIMEDOUT)
             break;
@@ -168,13 +168,13 @@ wait_for_input(struct fo_inbox *box, int timeout_ms)
 }
 
 unsigned
-fo_inbox_take(struct fo_inbox *box, struct fo_input *ret_inputs, unsigned max, int timeout_ms)
+fo_inbox_take(struct fo_inbox *box, struct fo_input *ret_inputs, unsigned max, int timeout_us)
 {
     unsigned n, reserved;
 
     pthread_mutex_lock(&box->mutex);
-    if (used(box) == 0 && timeout_ms != 0)
-        wait_for_input(box, timeout_ms);
+    if (used(box) == 0 && timeout_us != 0)
+        wait_for_input(box, timeout_us);
     reserved = box->bulk.count < max / 8 ? box->bulk.count : max / 8;
     n = ring_take(box, &box->urgent, ret_inputs, max - reserved);
     n += ring_take(box, &box->bulk, ret_inputs + n, max - n);

@@ -392,14 +392,14 @@ trim(struct fo_broker *b)
 struct fo_instant
 fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count)
 {
-    struct fo_instant next;
+    struct fo_instant next, sealed = { INT64_MAX };
 
     b->ctx.now = now;
     b->ctx.wall = wall;
     for (unsigned i = 0; i < count; i++)
         take_input(b, &inputs[i]);
     if (!b->store.is_committing) {
-        fo_intake_seal(&b->intake);
+        sealed = fo_intake_seal(&b->intake);
         fo_store_commit(&b->store);
     }
     if (b->is_draining && b->waits.durable_first == NULL)
@@ -407,10 +407,17 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
     next = fo_paths_tick(&b->forward, fo_receive_acks, &b->receive);
     if (fo_forward_pump(&b->forward))
         next = now;
+    next = fo_instant_earlier(next, sealed);
     next = fo_instant_earlier(next, fo_store_next_due(&b->store));
     next = fo_instant_earlier(next, fo_waits_check_deadlines(&b->waits));
     next = fo_instant_earlier(next, fo_fetches_check_deadlines(&b->fetches, false));
     return fo_instant_earlier(next, trim(b));
+}
+
+void
+fo_broker_worked(struct fo_broker *b, struct fo_instant from, struct fo_instant to)
+{
+    fo_gather_worked(&b->intake.gather, from, to);
 }
 
 bool

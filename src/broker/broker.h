@@ -54,6 +54,8 @@ void fo_broker_set_ledger(struct fo_broker *b, struct fo_broker_ledger ledger);
 const struct fo_region_names *fo_broker_regions(const struct fo_broker *b);
 /* Takes the inputs and does what is due. Returns when it wants to be called again at the latest. */
 struct fo_instant fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count);
+/* The loop was at work from one instant to the other: a busy broker does more at a time. Without it the broker takes itself for idle. */
+void fo_broker_worked(struct fo_broker *b, struct fo_instant from, struct fo_instant to);
 /* After a STOP input: true when nothing accepted waits for the disk or for its answer any more. */
 bool fo_broker_is_drained(const struct fo_broker *b);
 /* FO_OK, or why the journal accepts nothing more for good. */

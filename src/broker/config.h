@@ -26,6 +26,7 @@ struct fo_config {
         uint32_t request_bytes_max;     /* 4194304 */
         uint32_t batch_events_max;      /* 1024 */
         uint32_t batch_bytes_max;       /* 1048576 */
+        uint32_t gather_us_max;         /* 1000: that a busy broker gathers events before it seals them; 0: never */
         uint32_t requests_max;          /* 1024: door contexts, parked fetches included */
         uint32_t pending_events_max;    /* 65536: accepted, not yet durable */
         uint64_t pending_bytes_max;     /* 67108864: of publishes that wait for the disk, and again of peers' frames that do */

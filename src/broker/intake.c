@@ -19,6 +19,7 @@ fo_intake_init(struct fo_intake *in, const struct fo_state *state)
     memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
     memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
     fo_buf_init(&in->answer);
+    fo_gather_init(&in->gather, (struct fo_duration){ in->ctx->config->limits.gather_us_max * INT64_C(1000) });
 }
 
 void
@@ -79,12 +80,32 @@ seal(struct fo_intake *in, enum fo_lane lane)
     }
 }
 
-void
+/* Its price is spread over so many events that more would not make it much less. */
+static bool
+is_half_full(const struct fo_intake *in, const struct fo_batch *b)
+{
+    return b != NULL && (b->count >= in->ctx->config->limits.batch_events_max / 2 || b->built.n - FO_BATCH_HEAD_ROOM >= b->bytes_max / 2);
+}
+
+struct fo_instant
 fo_intake_seal(struct fo_intake *in)
 {
+    struct fo_batch *const *open = in->open;
+    struct fo_instant due = in->ctx->now;
+
+    if (open[FO_LANE_HIGH] != NULL)
+        seal(in, FO_LANE_HIGH);
+    if (open[FO_LANE_NORMAL] == NULL && open[FO_LANE_LOW] == NULL)
+        return (struct fo_instant){ INT64_MAX };
+    if (!in->is_draining && !is_half_full(in, open[FO_LANE_NORMAL]) && !is_half_full(in, open[FO_LANE_LOW]))
+        due = fo_gather_due(&in->gather, in->ctx->now);
+    if (fo_instant_is_before(in->ctx->now, due))
+        return due;
+    fo_gather_sealed(&in->gather, in->ctx->now);
     for (int i = 0; i < FO_LANES; i++)
-        if (in->open[i] != NULL)
+        if (open[i] != NULL)
             seal(in, i);
+    return (struct fo_instant){ INT64_MAX };
 }
 
 /* A batch is no larger than a part of the smallest window that it has to pass, so that on a slow link a high event does not wait behind
@@ -350,5 +371,6 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
     w->event_count = req->events_count;
     w->deadline = fo_instant_add(in->ctx->now, fo_duration_ms(req->timeout_ms));
     take_events(in, w, req);
+    fo_gather_joined(&in->gather);
     fo_waits_add(in->waits, &w);
 }

@@ -23,5 +23,5 @@ void fo_inbox_destroy(struct fo_inbox *box);
 /* Any thread. FO_ERR_FULL only for FRAME and REQUEST, which use at most half of cap and 128 MiB; the poster keeps the message then and
  * tries again (a frame is simply dropped: its sender repeats it). The other kinds wait for room, which only the loop makes. */
 FO_MUST_CHECK enum fo_err fo_inbox_post(struct fo_inbox *box, const struct fo_input *in, bool is_urgent);
-/* Loop thread: takes up to max inputs, urgent first, waiting up to timeout_ms (-1: for ever) when there are none. */
-unsigned fo_inbox_take(struct fo_inbox *box, struct fo_input *ret_inputs, unsigned max, int timeout_ms);
+/* Loop thread: takes up to max inputs, urgent first, waiting up to timeout_us (-1: for ever) when there are none. */
+unsigned fo_inbox_take(struct fo_inbox *box, struct fo_input *ret_inputs, unsigned max, int timeout_us);

@@ -244,15 +244,15 @@ fo_node_open(struct fo_node *n, const struct fo_config *config, struct fo_fault 
     return err;
 }
 
-/* Milliseconds until `due`, rounded up, so that a wake-up is never too early and then busy. */
+/* Microseconds until `due`, rounded up, so that a wake-up is never too early and then busy. */
 static int
-wait_ms(struct fo_instant due, struct fo_instant now)
+wait_us(struct fo_instant due, struct fo_instant now)
 {
     int64_t ns = due.ns - now.ns;
 
     if (ns <= 0)
         return 0;
-    return ns > WAKE_MS_MAX * 1000000ll ? WAKE_MS_MAX : (int)((ns + 999999) / 1000000);
+    return ns > WAKE_MS_MAX * 1000000ll ? WAKE_MS_MAX * 1000 : (int)((ns + 999) / 1000);
 }
 
 static void
@@ -273,14 +273,16 @@ enum fo_err
 fo_node_run(struct fo_node *n)
 {
     static struct fo_input inputs[INPUTS_PER_STEP];
-    struct fo_instant now, due = { 0 }, status_at = { 0 }, notify_at = { 0 }, drain_until = { INT64_MAX };
+    struct fo_instant now = { 0 }, due = { 0 }, status_at = { 0 }, notify_at = { 0 }, drain_until = { INT64_MAX };
     struct fo_wall wall;
 
     for (;;) {
+        struct fo_instant began = now;
         unsigned count;
 
         fo_clock_read(&n->clock, &now, &wall);
-        count = fo_inbox_take(n->inbox, inputs, INPUTS_PER_STEP, wait_ms(due, now));
+        fo_broker_worked(n->broker, began, now);
+        count = fo_inbox_take(n->inbox, inputs, INPUTS_PER_STEP, wait_us(due, now));
         fo_clock_read(&n->clock, &now, &wall);
         for (unsigned i = 0; i < count; i++) {
             if (inputs[i].kind != FO_INPUT_STOP)

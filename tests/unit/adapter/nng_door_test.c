@@ -122,7 +122,7 @@ requests_beyond_the_limit_wait_for_their_turn(void **state)
     assert_int_equal(nng_send(a, "a", 1, 0), 0);
     first = rig_expect(&rig, FO_INPUT_REQUEST);
     assert_int_equal(nng_send(b, "b", 1, 0), 0);
-    assert_int_equal(fo_inbox_take(rig.inbox, &second, 1, 100), 0);
+    assert_int_equal(fo_inbox_take(rig.inbox, &second, 1, 100000), 0);
     rig_reply(&rig, &first, "A");
     second = rig_expect(&rig, FO_INPUT_REQUEST);
     assert_true(second.request != first.request);

@@ -66,7 +66,7 @@ rig_expect(struct rig *rig, enum fo_input_kind kind)
     struct fo_input in;
 
     while (seconds() < until) {
-        if (fo_inbox_take(rig->inbox, &in, 1, 100) == 0)
+        if (fo_inbox_take(rig->inbox, &in, 1, 100000) == 0)
             continue;
         if (in.kind == kind)
             return in;

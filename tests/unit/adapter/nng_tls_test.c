@@ -140,7 +140,7 @@ expect_refused(const char *cert, const char *key, const char *ca, const char *ho
     rig_open(&rig);
     if (tls_dial(rig_url(&rig, FO_NNG_DOOR), cert, key, ca, host, &req) == 0)
         (void)nng_send(req, "{}", 2, 0);
-    assert_int_equal(fo_inbox_take(rig.inbox, &in, 1, 1000), 0);
+    assert_int_equal(fo_inbox_take(rig.inbox, &in, 1, 1000000), 0);
     nng_close(req);
     rig_close(&rig);
 }

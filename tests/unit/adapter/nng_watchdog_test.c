@@ -27,7 +27,7 @@ echo_run(void *arg)
     struct fo_input in;
 
     while (!atomic_load(&echo->is_stopping)) {
-        if (fo_inbox_take(echo->rig->inbox, &in, 1, 20) == 0)
+        if (fo_inbox_take(echo->rig->inbox, &in, 1, 20000) == 0)
             continue;
         if (in.kind == FO_INPUT_REQUEST)
             t->ops->door_reply(t, in.request, in.msg.body);
