@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000 };
+enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000, GATHER_US = 100000 };
 static const int64_t ms = 1000000;
 
 static uint64_t
@@ -63,6 +63,13 @@ mono_of(const struct sim *s, const struct node *n)
     return (struct fo_instant){ s->now_ns + n->mono_offset_ns };
 }
 
+/* Of each schedule's brokers, some have much to do. */
+static bool
+is_busy(const struct sim *s, const struct node *n)
+{
+    return ((s->seed >> n->index) & 1) != 0;
+}
+
 static struct fo_wall
 wall_of(const struct sim *s, const struct node *n)
 {
@@ -104,6 +111,7 @@ make_config(struct sim *s, struct node *n)
     c->limits.request_bytes_max = 65536;
     c->limits.batch_events_max = skewed(s, s->plan.batch_events_max, 1);
     c->limits.batch_bytes_max = 8192;
+    c->limits.gather_us_max = is_busy(s, n) ? GATHER_US : 0;
     c->limits.requests_max = REQUESTS_MAX;
     c->limits.pending_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.pending_bytes_max = 1 << 20;
@@ -216,7 +224,12 @@ step(struct sim *s, const struct task *t)
     }
     n->inbox_count -= count;
     s->steps++;
+    if (is_busy(s, n)) {
+        fo_broker_worked(n->broker, n->worked_to, mono_of(s, n));
+        n->worked_to = mono_of(s, n);
+    }
     due = fo_broker_step(n->broker, mono_of(s, n), wall_of(s, n), inputs, count);
+    s->covered.gathered += n->broker->intake.gather.is_held;
     check_bounds(s, n);
     if (fo_broker_failure(n->broker) != FO_OK)
         leave(s, n, "journal failed");
@@ -279,6 +292,7 @@ node_start(struct sim *s, unsigned i)
     make_config(s, n);
     n->life++;
     n->mono_offset_ns = 1000 * ms + (int64_t)sim_below(s, 1000000) * ms;
+    n->worked_to = mono_of(s, n);
     n->wall_base_us = draw_wall(s);
     n->is_stopping = n->is_stepping = false;
     n->idle_steps = 0;

@@ -30,6 +30,7 @@ struct node {
     bool is_up, is_stopping, is_stepping, has_expected_state;
     unsigned life;
     int64_t mono_offset_ns, wall_base_us, wake_at_ns;
+    struct fo_instant worked_to;                /* of a busy one: it works all the time */
     uint64_t expected_state;
     uint64_t open_request[REQUESTS_MAX];        /* asked and not yet answered by this life */
     unsigned open_count, idle_steps;
@@ -56,7 +57,7 @@ struct plan {                                   /* drawn from the seed */
 };
 
 /* How often what makes a schedule hard has happened. */
-struct coverage { uint64_t kills, torn_groups, drains, disk_errors, cuts, relayed, retransmits, gaps, duplicates, refused_frames, excepted, cursors_gone, trims; };
+struct coverage { uint64_t kills, torn_groups, drains, disk_errors, cuts, relayed, retransmits, gaps, duplicates, refused_frames, excepted, cursors_gone, trims, gathered; };
 
 struct sim {
     struct coverage covered;
