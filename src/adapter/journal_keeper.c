@@ -272,35 +272,26 @@ fill_file(struct fo_segments *s, int fd, const char *name, uint64_t base)
     return err;
 }
 
-/* One that was put aside, else a new one; open, with a name that is not final. -1: none; see errno. */
-static int
-open_blank(struct fo_segments *s, uint64_t base, char ret_name[TEMPORARY_NAME_SIZE])
+/* With the lock held: the base of a file that was put aside, which is the caller's now; else that of the segment to be made. */
+static uint64_t
+take_aside(struct fo_segments *s, uint64_t base)
 {
-    bool is_aside;
-    int fd = -1;
-
-    pthread_mutex_lock(&s->mu);
-    is_aside = s->aside_count > 0;
-    if (is_aside) {                     /* the oldest: the newest may have been cut */
-        temporary_name(s->aside[0], ret_name);
-        memmove(s->aside, s->aside + 1, --s->aside_count * sizeof *s->aside);
-    }
-    pthread_mutex_unlock(&s->mu);
-    if (is_aside)
-        fd = openat(s->dir_fd, ret_name, O_RDWR | O_CLOEXEC);
-    if (fd >= 0)
-        return fd;
-    temporary_name(base, ret_name);
-    return openat(s->dir_fd, ret_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    if (s->aside_count == 0)
+        return base;
+    base = s->aside[0];                 /* the oldest: the newest may have been cut */
+    memmove(s->aside, s->aside + 1, --s->aside_count * sizeof *s->aside);
+    return base;
 }
 
 enum fo_err
-fo_keeper_make_file(struct fo_segments *s, uint64_t base, int *ret_fd)
+fo_keeper_make_file(struct fo_segments *s, uint64_t base, uint64_t from, int *ret_fd)
 {
     char name[FO_SEGMENT_NAME_SIZE], temporary[TEMPORARY_NAME_SIZE];
     enum fo_err err = FO_OK;
-    int fd = open_blank(s, base, temporary);
+    int fd;
 
+    temporary_name(from, temporary);
+    fd = openat(s->dir_fd, temporary, O_RDWR | O_CREAT | (from == base ? O_TRUNC : 0) | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return fo_errno_err(errno);
     fo_segment_name(base, name);
@@ -344,14 +335,14 @@ is_spare_due(const struct fo_segments *s)
 static void
 make_spare(struct fo_segments *s)
 {
-    uint64_t base = s->table[s->count - 1].end;
+    uint64_t base = s->table[s->count - 1].end, from = take_aside(s, base);
     enum fo_err err;
     int fd = -1;
 
     s->spare = FO_SPARE_FILLING;
     s->spare_filled = 0;
     pthread_mutex_unlock(&s->mu);
-    err = fo_keeper_make_file(s, base, &fd);
+    err = fo_keeper_make_file(s, base, from, &fd);
     if (err != FO_OK && err != FO_ERR_CLOSED && !s->is_full_logged)     /* a full disk is said once, not at every attempt */
         fo_log(err == FO_ERR_NO_SPACE ? FO_LOG_WARN : FO_LOG_ERROR, "journal_segment_failed", FO_E(err));
     s->is_full_logged = err == FO_ERR_NO_SPACE;

@@ -97,7 +97,7 @@ fo_segments_create(struct fo_segments *s, uint64_t base, int *ret_fd)
 
     s->is_urgent = true;        /* nobody to keep pace with yet */
     if (err == FO_OK)
-        err = fo_keeper_make_file(s, base, ret_fd);
+        err = fo_keeper_make_file(s, base, base, ret_fd);
     s->is_urgent = false;
     s->spare_filled = 0;
     return err;
