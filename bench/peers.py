@@ -20,6 +20,20 @@ def end_orderly():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
+def settle(path, quiet=0.5, patience=20):
+    """Until the disk below has had nothing to do for a while: what was freed may keep it busy for seconds (discards), and the next one's numbers with it."""
+    os.sync()
+    device = os.stat(path).st_dev
+    statistics = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    end = time.monotonic() + patience
+    since, seen = time.monotonic(), None
+    while statistics.exists() and time.monotonic() < min(end, since + quiet):
+        now = statistics.read_text()
+        if now != seen:
+            since, seen = time.monotonic(), now
+        time.sleep(0.05)
+
+
 class Peer:
     """One way to run one product. `promises` is what holds when the publisher has its ack."""
 
@@ -69,7 +83,7 @@ class Peer:
                 p.wait()
         self.processes = []
         shutil.rmtree(self.scratch / self.name, ignore_errors=True)
-        os.sync()               # what is freed may keep the disk busy; not while the next one is measured
+        settle(self.scratch)
 
     def wait_ports(self, ports=None):
         end = time.monotonic() + 30
