@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/gather.h"
 
-enum { MEASURE_MS = 5, BUSY_PERCENT = 30, IDLE_PERCENT = 20, STEPS = 16, PAUSE_MIN = 16, PAUSE_MAX = 256 };
+enum { MEASURE_MS = 5, BUSY_PERCENT = 40, IDLE_PERCENT = 30, STEPS = 16, PAUSE_MIN = 16, PAUSE_MAX = 256 };
 
 void
 fo_gather_init(struct fo_gather *g, struct fo_duration wait_max)

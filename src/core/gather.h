@@ -3,7 +3,7 @@
  * How long events are gathered before their batch is sealed. A batch has its price, however few events it has: a signature, a sync, an
  * answer, and the same again in each region that it goes to. A loop with time to spare pays it for each request, and nobody waits. One
  * that is busy leaves some time between two batches, so that more requests share each, and is busy less: the wait grows and
- * shrinks until the loop works for about a fourth of its time.
+ * shrinks until the loop works for about a third of its time.
  *
  *   a batch is due:   at once, if the last one was sealed longer ago than the wait
  *                     at once, if waiting brought no second request when it was tried last: a publisher that sends its next request

@@ -39,7 +39,7 @@ with_time_to_spare_all_is_due(void **state)
 
     (void)state;
     fo_gather_init(&g, (struct fo_duration){ WAIT_MAX });
-    now = work(&g, 0, 1000, 19);
+    now = work(&g, 0, 1000, 29);
     for (int i = 0; i < 100; i++, now += 10 * US) {
         fo_gather_joined(&g);
         assert_true(is_due(&g, now));
@@ -66,7 +66,7 @@ a_busy_loop_waits_but_not_for_more_than_the_limit(void **state)
     assert_true(is_due(&g, now + WAIT_MAX));
     assert_true(is_due(&g, now + 5 * WAIT_MAX));
 
-    now = work(&g, now, 1000, 25);
+    now = work(&g, now, 1000, 35);
     assert_int_equal(g.wait.ns, WAIT_MAX);              /* neither busy nor idle: it stays */
     work(&g, now, 1000, 10);
     assert_int_equal(g.wait.ns, 0);
