@@ -103,23 +103,33 @@ fo_segments_create(struct fo_segments *s, uint64_t base, int *ret_fd)
     return err;
 }
 
-enum fo_err
-fo_segments_find(struct fo_segments *s, uint64_t lsn, struct fo_segment *ret_seg)
+/* With the lock held: the first segment that ends beyond lsn; null: none does. */
+static struct fo_segment *
+find_end_beyond(struct fo_segments *s, uint64_t lsn)
 {
-    enum fo_err err = FO_ERR_NOT_FOUND;
-    unsigned lo = 0, hi;
+    unsigned lo = 0, hi = s->count;
 
-    pthread_mutex_lock(&s->mu);
-    for (hi = s->count; lo < hi;) {             /* first segment that ends beyond lsn */
+    while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
         if (s->table[mid].end > lsn)
             hi = mid;
         else
             lo = mid + 1;
     }
-    if (lo < s->count) {
-        *ret_seg = s->table[lo];
-        err = lsn >= ret_seg->base ? FO_OK : lo == 0 ? FO_ERR_CURSOR_GONE : FO_ERR_CORRUPT;
+    return lo < s->count ? &s->table[lo] : NULL;
+}
+
+enum fo_err
+fo_segments_find(struct fo_segments *s, uint64_t lsn, struct fo_segment *ret_seg)
+{
+    const struct fo_segment *seg;
+    enum fo_err err = FO_ERR_NOT_FOUND;
+
+    pthread_mutex_lock(&s->mu);
+    seg = find_end_beyond(s, lsn);
+    if (seg != NULL) {
+        *ret_seg = *seg;
+        err = lsn >= seg->base ? FO_OK : seg == s->table ? FO_ERR_CURSOR_GONE : FO_ERR_CORRUPT;
     }
     pthread_mutex_unlock(&s->mu);
     return err;
@@ -143,16 +153,9 @@ fo_segments_open_file(struct fo_segments *s, uint64_t base, int *ret_fd)
 static struct fo_segment *
 find_base(struct fo_segments *s, uint64_t base)
 {
-    unsigned lo = 0, hi = s->count;
+    struct fo_segment *seg = find_end_beyond(s, base);
 
-    while (lo < hi) {
-        unsigned mid = (lo + hi) / 2;
-        if (s->table[mid].base < base)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < s->count && s->table[lo].base == base ? &s->table[lo] : NULL;
+    return seg != NULL && seg->base == base ? seg : NULL;
 }
 
 enum fo_err

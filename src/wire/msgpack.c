@@ -339,12 +339,18 @@ write_head(struct fo_writer *w, uint8_t head, uint64_t v, unsigned n)
 }
 
 static inline void
+write_body(struct fo_writer *w, struct fo_slice s)
+{
+    uint8_t *p;
+
+    if (s.n > 0 && (p = take_room(w, s.n)) != NULL)
+        memcpy(p, s.p, s.n);
+}
+
+static inline void
 write_built(struct fo_writer *w, const uint8_t *head, const uint8_t *end)
 {
-    uint8_t *p = take_room(w, (size_t)(end - head));
-
-    if (p != NULL)
-        memcpy(p, head, (size_t)(end - head));
+    write_body(w, fo_slice_of(head, (size_t)(end - head)));
 }
 
 void
@@ -391,15 +397,6 @@ fo_mp_write_float(struct fo_writer *w, double v)
 
     memcpy(&bits, &v, 8);
     write_head(w, 0xcb, bits, 8);
-}
-
-static void
-write_body(struct fo_writer *w, struct fo_slice s)
-{
-    uint8_t *p;
-
-    if (s.n > 0 && (p = take_room(w, s.n)) != NULL)
-        memcpy(p, s.p, s.n);
 }
 
 void
