@@ -20,7 +20,7 @@ def end_orderly():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def settle(path, quiet=0.5, patience=20):
+def settle(path, quiet=0.5, patience=5):
     """Until the disk below has had nothing to do for a while: what was freed may keep it busy for seconds (discards), and the next one's numbers with it."""
     os.sync()
     device = os.stat(path).st_dev
@@ -83,7 +83,6 @@ class Peer:
                 p.wait()
         self.processes = []
         shutil.rmtree(self.scratch / self.name, ignore_errors=True)
-        settle(self.scratch)
 
     def wait_ports(self, ports=None):
         end = time.monotonic() + 30
