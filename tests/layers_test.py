@@ -29,12 +29,11 @@ MAY_INCLUDE = {
 LIBRARY_OF_HEADER = {
     "nng/": "nng", "libpq-fe.h": "libpq", "postgres_ext.h": "libpq", "cyaml/": "libcyaml", "jansson.h": "jansson",
     "msgpack": "msgpack", "sodium": "libsodium", "sqlite3.h": "sqlite", "microhttpd.h": "libmicrohttpd",
-    "intel-ipsec-mb.h": "libipsec-mb",
 }
 # jansson's json_t is the form in which answers are built, in every layer that builds one.
 LIBRARIES_OF_LAYER = {
     "base": set(), "core": set(), "ports": set(),
-    "wire": {"jansson", "msgpack", "libsodium", "libipsec-mb"},
+    "wire": {"jansson", "msgpack", "libsodium"},
     "broker": {"jansson"},
     "client": {"nng", "jansson"},
     "cmd": {"jansson", "nng", "libpq", "libsodium"},

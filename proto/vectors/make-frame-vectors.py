@@ -63,8 +63,8 @@ def pack(v):
 
 # hashes and keys
 
-def blake(data):
-    return hashlib.blake2b(data, digest_size=32).digest()
+def blake(data, person=b""):
+    return hashlib.blake2b(data, digest_size=32, person=person).digest()
 
 
 def pieces(records):
@@ -77,8 +77,8 @@ def pieces(records):
 
 def merkle(records):
     if len(records) == 1:
-        return hashlib.sha256(b"\0" + records[0]).digest()
-    return hashlib.sha256(b"\1" + b"".join(merkle(p) for p in pieces(records))).digest()
+        return blake(records[0], b"fanout record")
+    return blake(b"".join(merkle(p) for p in pieces(records)), b"fanout node")
 
 
 def path(m, records):
@@ -117,7 +117,7 @@ STRANGER = Key("us-east-1", " of a stranger")
 
 # frames
 
-def frame(kind, header, body, key, version=2, magic=b"FO", header_bytes=None, body_bytes=None, sign=True):
+def frame(kind, header, body, key, version=3, magic=b"FO", header_bytes=None, body_bytes=None, sign=True):
     head = magic + struct.pack(">BBII", version, kind, len(header) if header_bytes is None else header_bytes,
                                len(body) if body_bytes is None else body_bytes) + header
     return head + (key.sign(head) if sign else bytes(64)) + body
@@ -261,7 +261,8 @@ def write_invalid_outside(three, good):
     invalid("magic", b"fo" + good[2:], "protocol")
     invalid("version-0", frame(1, header, body, EAST, version=0), "version")
     invalid("version-1", frame(1, header, body, EAST, version=1), "version")
-    invalid("version-3", frame(1, header, body, EAST, version=3), "version")
+    invalid("version-2", frame(1, header, body, EAST, version=2), "version")
+    invalid("version-4", frame(1, header, body, EAST, version=4), "version")
     invalid("kind-0", frame(0, header, body, EAST), "protocol")
     invalid("kind-9", frame(9, header, body, EAST), "protocol")
     invalid("kind-of-control", frame(2, header, b"", EAST), "protocol")

@@ -10,7 +10,6 @@
 
 static const char statement_word[] = "fanout-audit";
 
-enum { EVENT_PREFIX = 2, ROW_PREFIX = 3 };      /* leaves and nodes of trees have 0 and 1 */
 enum { ROW_BYTES_MAX = 512 + FO_REGIONS_MAX * 64 };
 enum { STATEMENT_VERSION = 1, STATEMENT_ELEMENTS = 14, LANE_ELEMENTS = 8, FLOW_ELEMENTS = 8, DAMAGE_ELEMENTS = 4,
     STATEMENT_BYTES_MAX = 2048 + FO_AUDIT_DAMAGED_MAX * 32 + FO_LANES * 192 + FO_AUDIT_FLOWS_MAX * 256 };
@@ -39,7 +38,7 @@ fo_audit_digest_event(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, const ui
     fo_write_u64(&w, at.epoch);
     fo_write_u64(&w, at.seq);
     fo_write_bytes(&w, leaf, FO_HASH_BYTES);
-    fo_hash_prefixed(EVENT_PREFIX, fo_slice_of(step, w.n), digest);
+    fo_hash(FO_HASHED_DIGEST, fo_slice_of(step, w.n), digest);
 }
 
 static void
@@ -62,7 +61,7 @@ fo_audit_digest_row(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, struct fo_
     text_write(&w, tenant);
     text_write(&w, id);
     text_write(&w, outcome);
-    fo_hash_prefixed(ROW_PREFIX, fo_slice_of(step, w.n), digest);
+    fo_hash(FO_HASHED_LEDGER, fo_slice_of(step, w.n), digest);
 }
 
 static void

@@ -71,10 +71,10 @@ struct fo_audit_statement {
 
 static inline bool fo_mark_is_behind(struct fo_mark a, struct fo_mark b) { return a.epoch > b.epoch || (a.epoch == b.epoch && a.seq > b.seq); }
 
-/* The next step of a running digest, which begins with zeros: SHA-256(02, digest, epoch, seq, leaf hash of the record); integers are
+/* The next step of a running digest, which begins with zeros: fo_hash of (digest, epoch, seq, leaf hash of the record); integers are
  * 64 bits, big-endian. */
 void fo_audit_digest_event(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, const uint8_t leaf[FO_HASH_BYTES]);
-/* SHA-256(03, digest, epoch, seq, and tenant, id, outcome each behind its length in 32 bits): a ledger row. outcome: '1' or '0' for success as
+/* fo_hash of (digest, epoch, seq, and tenant, id, outcome each behind its length in 32 bits): a ledger row. outcome: '1' or '0' for success as
  * a whole, '|', then "REGION=STATE" of every target but the source, in the order of their bytes, with commas between. */
 void fo_audit_digest_row(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, struct fo_slice tenant, struct fo_slice id, struct fo_slice outcome);
 /* H(00 || record), as in a batch's tree. */

@@ -3,13 +3,13 @@
  * Frames between brokers: what is signed, stored and sent, as the same bytes.
  *
  *   0  'F' 'O'   magic              8  u32 body length
- *   2  u8        version, 2        12  header: one msgpack array
+ *   2  u8        version, 3        12  header: one msgpack array
  *   3  u8        kind               .  64 bytes: Ed25519 over everything before it
  *   4  u32       header length      .  body
  *
- * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root (SHA-256 with RFC 6962's prefixes:
- * leaf = H(0x00 || record), node = H(0x01 || its 2 to 16 children)), so the signature covers every byte.
- * Header arrays may grow at the end within version 2; readers ignore what they do not know. */
+ * A batch's body is its event records, each behind a u32 length; its header holds their Merkle root
+ * (leaf: hash of a record, node: of its 2 to 16 children), so the signature covers every byte.
+ * Header arrays may grow at the end within version 3; readers ignore what they do not know. */
 #pragma once
 #include "base/bytes.h"
 #include "base/names.h"
@@ -17,7 +17,7 @@
 #include "wire/hash.h"
 #include "wire/keys.h"
 
-enum { FO_FRAME_VERSION = 2, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 16384, FO_BODY_BYTES_MAX = 64 << 20 };
+enum { FO_FRAME_VERSION = 3, FO_FRAME_PREFIX = 12, FO_SIGNATURE_BYTES = 64, FO_HEADER_BYTES_MAX = 16384, FO_BODY_BYTES_MAX = 64 << 20 };
 enum { FO_BATCH_HEADER_BYTES_MAX = 4096, FO_BATCH_HEAD_ROOM = FO_FRAME_PREFIX + FO_BATCH_HEADER_BYTES_MAX + FO_SIGNATURE_BYTES };     /* as we write them */
 enum fo_frame_kind { FO_FRAME_BATCH = 1, FO_FRAME_ACK = 2, FO_FRAME_HELLO = 3, FO_FRAME_HEARTBEAT = 4, FO_FRAME_RELAY = 5 };
 

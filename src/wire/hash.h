@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SHA-256 (FIPS 180-4) behind one prefix byte, as RFC 6962 hashes leaves and nodes. */
+ * BLAKE2b-256 (RFC 7693), personalized by what is hashed (section 2.8 of the BLAKE2 paper), so that nothing of one kind has the hash of
+ * something of another. */
 #pragma once
 #include "base/bytes.h"
 
 enum { FO_HASH_BYTES = 32 };
 
-/* H(prefix || bytes). Any thread; allocates nothing and cannot fail. */
-void fo_hash_prefixed(uint8_t prefix, struct fo_slice bytes, uint8_t ret_hash[FO_HASH_BYTES]);
-/* The same for each of many. On x86-64 several are hashed side by side, one thread at a time; another thread meanwhile hashes one by
- * one. The first call takes memory (200 KiB) that the process keeps; without it too it is one by one. Cannot fail. */
-void fo_hash_prefixed_many(uint8_t prefix, const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES]);
+enum fo_hashed { FO_HASHED_RECORD, FO_HASHED_NODE, FO_HASHED_DIGEST, FO_HASHED_LEDGER };
+
+/* Any thread; allocates nothing and cannot fail. */
+void fo_hash(enum fo_hashed what, struct fo_slice bytes, uint8_t ret_hash[FO_HASH_BYTES]);
+/* The same for each of many, side by side where the CPU has wide vectors. */
+void fo_hash_many(enum fo_hashed what, const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES]);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tree over a batch's records: SHA-256 with RFC 6962's prefixes, and up to sixteen children to a node.
+ * The tree over a batch's records, with up to sixteen children to a node.
  *
  * A level groups sixteen neighbours of the one below; a last group of one is carried up as it is. Wide nodes, because there is one to
  * fifteen leaves where a binary tree has one to each, and because a level's nodes are hashed side by side as the leaves are.
  *
- * What a root stands for is one list of records, while SHA-256 has no collisions: its input begins with 0 and is a record, or with 1 and
- * is the hashes of the node's children, as many as its length says; and so on down. So neither a record nor a node passes for the other. A
+ * What a root stands for is one list of records, while BLAKE2b has no collisions: it is of a record, or of the hashes of a node's children, as
+ * many as their length says, and so on down; and the two are personalized, so neither a record nor a node passes for the other. A
  * batch's count is signed beside its root, and (index, count) tell at every level how many siblings there are and where among them the
  * hash stands: a path has one length and one order, and any other proves nothing. */
 #include "base/assert.h"
 #include "wire/frame.h"
 
-enum { LEAF_PREFIX = 0, NODE_PREFIX = 1, ARITY = FO_MERKLE_ARITY, GROUPS_MAX = (FO_BATCH_EVENTS_MAX + ARITY - 1) / ARITY };
+enum { ARITY = FO_MERKLE_ARITY, GROUPS_MAX = (FO_BATCH_EVENTS_MAX + ARITY - 1) / ARITY };
 
 static uint32_t
 groups_of(uint32_t count)
@@ -31,7 +31,7 @@ static void
 hash_leaves(const struct fo_slice *records, uint32_t count, uint8_t ret_level[][FO_HASH_BYTES])
 {
     fo_assert(count >= 1 && count <= FO_BATCH_EVENTS_MAX);
-    fo_hash_prefixed_many(LEAF_PREFIX, records, count, ret_level);
+    fo_hash_many(FO_HASHED_RECORD, records, count, ret_level);
 }
 
 static uint32_t
@@ -44,7 +44,7 @@ level_up(uint8_t level[][FO_HASH_BYTES], uint32_t count)
     fo_assert(count > 1 && groups <= GROUPS_MAX);
     for (uint32_t i = 0; i < hashed; i++)
         children[i] = fo_slice_of(level[i * ARITY], group_size(i * ARITY, count) * FO_HASH_BYTES);
-    fo_hash_prefixed_many(NODE_PREFIX, children, hashed, node);
+    fo_hash_many(FO_HASHED_NODE, children, hashed, node);
     if (hashed < groups)
         memcpy(node[hashed], level[count - 1], FO_HASH_BYTES);
     memcpy(level, node, groups * sizeof node[0]);
@@ -90,7 +90,7 @@ fo_merkle_proves(struct fo_slice record, uint32_t index, uint32_t count, const u
 
     if (count < 1 || count > FO_BATCH_EVENTS_MAX || index >= count)
         return false;
-    fo_hash_prefixed(LEAF_PREFIX, record, hash);
+    fo_hash(FO_HASHED_RECORD, record, hash);
     for (; count > 1; count = groups_of(count), index /= ARITY) {
         uint32_t at = index % ARITY, size = group_size(index - at, count);
         uint8_t children[ARITY][FO_HASH_BYTES];
@@ -101,7 +101,7 @@ fo_merkle_proves(struct fo_slice record, uint32_t index, uint32_t count, const u
             return false;
         for (uint32_t i = 0; i < size; i++)
             memcpy(children[i], i == at ? hash : path[used++], FO_HASH_BYTES);
-        fo_hash_prefixed(NODE_PREFIX, fo_slice_of(children[0], size * FO_HASH_BYTES), hash);
+        fo_hash(FO_HASHED_NODE, fo_slice_of(children[0], size * FO_HASH_BYTES), hash);
     }
     return used == path_len && memcmp(hash, root, FO_HASH_BYTES) == 0;
 }

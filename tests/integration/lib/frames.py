@@ -12,7 +12,7 @@ from . import mp
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
-VERSION = 2
+VERSION = 3
 BATCH, ACK, HELLO, HEARTBEAT, RELAY = 1, 2, 3, 4, 5
 FIELDS = {"id": 1, "type": 2, "acceptedtime": 3, "sourceregion": 4, "tenant": 5, "partitionkey": 6, "priority": 7, "source": 8,
           "subject": 9, "time": 10, "expirytime": 11, "schemaversion": 12, "mincompatible": 13, "traceparent": 14,
@@ -94,15 +94,15 @@ class Key:
         return cls(region, seed + _compress(_multiply(scalar, BASE)))
 
 
-def _hash(octets):
-    return hashlib.sha256(octets).digest()
+def _hash(what, octets):
+    return hashlib.blake2b(octets, digest_size=32, person=what).digest()
 
 
 def merkle_root(records):
-    level = [_hash(b"\0" + r) for r in records]
+    level = [_hash(b"fanout record", r) for r in records]
     while len(level) > 1:
         groups = [level[i:i + 16] for i in range(0, len(level), 16)]
-        level = [_hash(b"\1" + b"".join(g)) if len(g) > 1 else g[0] for g in groups]
+        level = [_hash(b"fanout node", b"".join(g)) if len(g) > 1 else g[0] for g in groups]
     return level[0]
 
 

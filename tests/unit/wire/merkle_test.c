@@ -54,24 +54,24 @@ test_golden(void **state)
     json_decref(vector);
 }
 
-/* The rule of proto/WIRE.md as it stands there, from the root down, with another library's SHA-256. */
+/* The rule of proto/WIRE.md as it stands there, from the root down, with libsodium's BLAKE2b. */
 static void
 spell_out(uint32_t first, uint32_t count, uint8_t ret_root[FO_HASH_BYTES])
 {
-    uint8_t bytes[1 + 16 * FO_HASH_BYTES] = { count > 1 };
+    static const uint8_t of_record[16] = "fanout record", of_node[16] = "fanout node";
+    uint8_t bytes[16 * FO_HASH_BYTES];
     uint32_t piece = 1;
-    size_t n = 1;
+    size_t n = 0;
 
     if (count == 1) {
-        memcpy(bytes + 1, records[first].p, records[first].n);
-        crypto_hash_sha256(ret_root, bytes, 1 + records[first].n);
+        crypto_generichash_blake2b_salt_personal(ret_root, FO_HASH_BYTES, records[first].p, records[first].n, NULL, 0, NULL, of_record);
         return;
     }
     while (piece * 16 < count)
         piece *= 16;
     for (uint32_t at = 0; at < count; at += piece, n += FO_HASH_BYTES)
         spell_out(first + at, count - at < piece ? count - at : piece, bytes + n);
-    crypto_hash_sha256(ret_root, bytes, n);
+    crypto_generichash_blake2b_salt_personal(ret_root, FO_HASH_BYTES, bytes, n, NULL, 0, NULL, of_node);
 }
 
 struct proof { uint32_t index, count; uint8_t path[FO_MERKLE_PATH_MAX + 1][FO_HASH_BYTES], root[FO_HASH_BYTES]; unsigned len; };
@@ -239,7 +239,7 @@ test_inner_node_is_not_a_record(void **state)
     assert_false(fo_merkle_proves(fake, 0, 1, path, 0, root));
 }
 
-/* Short ones are hashed side by side, long ones alone, and a path's end always alone: all by the same rule. */
+/* A root's are hashed side by side, a path's end alone: by the same rule. */
 static void
 test_records_of_any_length(void **state)
 {
