@@ -16,7 +16,7 @@ BUILD = ROOT / "build-bench"
 def make(build, *targets):
     """A release build of its own: what is measured is what would run. A target that cannot be built here is left out."""
     if not (build / "build.ninja").exists():
-        subprocess.run(["meson", "setup", "--buildtype=release", build, ROOT], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["meson", "setup", "--buildtype=release", "-Db_lto=true", build, ROOT], check=True, stdout=subprocess.DEVNULL)
     known = subprocess.run(["ninja", "-C", build, "-t", "targets", "all"], check=True, capture_output=True, text=True).stdout
     wanted = [t for t in ("src/cmd/fanoutd", "src/cmd/fanout", *targets) if f"\n{t}:" in known]
     done = subprocess.run(["ninja", "-C", build, *wanted], stdout=subprocess.PIPE, text=True, check=False)

@@ -11,7 +11,7 @@
 #include "base/names.h"
 
 enum {
-    FO_JOURNAL_VERSION = 2,             /* goes up with the version of the frames in its records, too */
+    FO_JOURNAL_VERSION = 3,             /* goes up with the version of the frames in its records, too */
     FO_SEGMENT_HEADER_BYTES = 4096,     /* a page of its own, never written again */
     FO_SEGMENT_NAME_SIZE = 21,          /* "%016lx.seg" and the NUL */
     FO_RECORD_HEADER_BYTES = 48,

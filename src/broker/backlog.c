@@ -22,7 +22,9 @@ struct source {
     uint64_t next_lsn;
     struct fo_backlog_reader *reader;   /* held; null: none yet */
     struct fo_wall at;
-    struct fo_journal_batch *batch;
+    struct fo_journal_batch *room;      /* for a batch that is read from the journal */
+    const struct fo_batch_header *header;
+    const struct fo_slice *record;
     char region[FO_REGION_BYTES_MAX + 1];
 };
 
@@ -36,9 +38,10 @@ struct reading {
 };
 
 void
-fo_backlog_init(struct fo_backlog *b, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
+fo_backlog_init(struct fo_backlog *b, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn)
 {
     *b = (struct fo_backlog){ .ctx = ctx, .state = state, .stored_lsn = stored_lsn, .clean_from_lsn = stored_lsn };
+    fo_tail_init(&b->tail, ctx, pool, stored_lsn);
 }
 
 static void
@@ -52,6 +55,7 @@ close_reader(struct fo_backlog *b, struct fo_backlog_reader *r)
 void
 fo_backlog_fini(struct fo_backlog *b)
 {
+    fo_tail_fini(&b->tail);
     for (unsigned i = 0; i < FO_BACKLOG_READERS_MAX; i++)
         close_reader(b, &b->reader[i]);
 }
@@ -133,22 +137,45 @@ reach_end(struct reading *g, struct source *s)
     s->is_at_end = true;
 }
 
+/* A batch from the journal or from memory; its place is that of its first event, unless it was left behind others. */
+static void
+enter_batch(struct source *s, uint64_t lsn, fo_region_set targets, const struct fo_batch_header *header, const struct fo_slice *record)
+{
+    s->has_batch = targets & 1;
+    if (!s->has_batch) {
+        *s->place = (struct fo_place){ s->next_lsn, 0 };
+        return;
+    }
+    if (lsn != s->place->lsn)
+        *s->place = (struct fo_place){ lsn, 0 };    /* it stood on a record of another kind, or between two */
+    s->header = header;
+    s->record = record;
+    snprintf(s->region, sizeof s->region, "%.*s", (int)header->region.n, (const char *)header->region.p);
+}
+
 static void
 enter_record(struct reading *g, struct source *s, const struct fo_record *rec)
 {
     enum fo_err err;
 
+    g->bytes += rec->body.n;
     s->next_lsn = rec->next_lsn;
     s->at = rec->at;
     s->is_clean = rec->type == FO_RECORD_OWN || rec->lsn >= g->b->clean_from_lsn;
-    err = rec->at.us >= g->since.us ? fo_journal_batch_read(g->b->ctx, rec, s->batch) : FO_ERR_STALE;
+    err = rec->at.us >= g->since.us ? fo_journal_batch_read(g->b->ctx, rec, s->room) : FO_ERR_STALE;
     if (err != FO_OK && err != FO_ERR_STALE)
         fo_log(FO_LOG_ERROR, "journal_batch_unreadable", FO_I("lsn", rec->lsn));
-    s->has_batch = err == FO_OK && (s->batch->targets & 1);
-    if (s->has_batch)
-        snprintf(s->region, sizeof s->region, "%.*s", (int)s->batch->header.region.n, (const char *)s->batch->header.region.p);
-    else
-        *s->place = (struct fo_place){ rec->next_lsn, 0 };
+    enter_batch(s, rec->lsn, err == FO_OK ? s->room->targets : 0, &s->room->header, s->room->record);
+}
+
+static void
+enter_kept(struct reading *g, struct source *s, const struct fo_batch *b, uint64_t next_lsn)
+{
+    g->bytes += b->frame.n;
+    s->next_lsn = next_lsn;
+    s->at = b->at;
+    s->is_clean = b->is_own || b->lsn >= g->b->clean_from_lsn;
+    enter_batch(s, b->lsn, b->at.us >= g->since.us ? b->targets : 0, &b->header, b->record);
 }
 
 /* Reads the lane's next record. What a client can bring about by its cursor is not logged, and damage is by the journal, once. */
@@ -156,12 +183,17 @@ static enum fo_err
 read_record(struct reading *g, struct source *s)
 {
     struct fo_backlog *b = g->b;
-    uint64_t lsn = fo_gaps_next(&b->state->gaps[s->lane], s->place->lsn);
+    uint64_t lsn = fo_gaps_next(&b->state->gaps[s->lane], s->place->lsn), next_lsn;
+    const struct fo_batch *kept = NULL;
     struct fo_record rec;
     enum fo_err err;
 
-    if (lsn >= b->stored_lsn) {
+    if (lsn >= b->stored_lsn || (fo_tail_find(&b->tail, s->lane, lsn, &kept, &next_lsn) && kept == NULL)) {
         reach_end(g, s);
+        return FO_OK;
+    }
+    if (kept != NULL) {
+        enter_kept(g, s, kept, next_lsn);
         return FO_OK;
     }
     err = read_at(b, s, lsn, &rec);
@@ -177,9 +209,6 @@ read_record(struct reading *g, struct source *s)
     }
     if (err != FO_OK)
         return err;
-    g->bytes += rec.body.n;
-    if (rec.lsn != s->place->lsn)
-        *s->place = (struct fo_place){ rec.lsn, 0 };    /* it stood on a record of another kind, or between two */
     enter_record(g, s, &rec);
     return FO_OK;
 }
@@ -190,12 +219,12 @@ find_event(struct reading *g, struct source *s)
 {
     struct fo_event e;
 
-    for (; s->place->index < s->batch->header.count; s->place->index++) {
-        struct fo_slice record = s->batch->record[s->place->index];
+    for (; s->place->index < s->header->count; s->place->index++) {
+        struct fo_slice record = s->record[s->place->index];
 
         if (s->is_clean && g->is_any)
             return true;
-        if (!s->is_clean && fo_receive_verdict(g->b->ctx, s->batch->header.region, record, s->at, &e) != 0)
+        if (!s->is_clean && fo_receive_verdict(g->b->ctx, s->header->region, record, s->at, &e) != 0)
             continue;
         if (s->is_clean && fo_event_view(record, &e) != FO_OK)
             continue;
@@ -244,9 +273,9 @@ gather(struct reading *g, struct fo_stand *stand, struct fo_fill *fill, enum fo_
         if (ready == 0)
             return FO_BACKLOG_END;
         s = &g->source[fo_turn_lane(stand->turn, ready)];
-        if (!fo_fill_add(fill, stand, &(struct fo_offer){ &s->batch->header, s->region, s->place->index, s->batch->record[s->place->index] }))
+        if (!fo_fill_add(fill, stand, &(struct fo_offer){ s->header, s->region, s->place->index, s->record[s->place->index] }))
             return FO_BACKLOG_FULL;
-        company_bytes += s->lane != FO_LANE_HIGH ? s->batch->record[s->place->index].n : 0;
+        company_bytes += s->lane != FO_LANE_HIGH ? s->record[s->place->index].n : 0;
         has_high |= s->lane == FO_LANE_HIGH;
         s->place->index++;
         if (has_high && company_bytes > COMPANY_BYTES_MAX)
@@ -257,12 +286,12 @@ gather(struct reading *g, struct fo_stand *stand, struct fo_fill *fill, enum fo_
 enum fo_backlog_end
 fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cursor, struct fo_stand *stand, struct fo_fill *fill, enum fo_err *ret_err)
 {
-    static struct fo_journal_batch batch[FO_LANES];     /* loop thread only */
+    static struct fo_journal_batch room[FO_LANES];     /* loop thread only */
     struct reading g = { .b = b, .filter = filter, .is_any = fo_filter_is_any(filter), .is_cursor = is_cursor, .since = stand->since };
     enum fo_backlog_end end;
 
     for (int i = 0; i < FO_LANES; i++)
-        g.source[i] = (struct source){ .lane = (enum fo_lane)i, .place = &stand->lane[i], .asked_lsn = stand->lane[i].lsn, .batch = &batch[i] };
+        g.source[i] = (struct source){ .lane = (enum fo_lane)i, .place = &stand->lane[i], .asked_lsn = stand->lane[i].lsn, .room = &room[i] };
     end = gather(&g, stand, fill, ret_err);
     let_readers_go(b);
     return end;

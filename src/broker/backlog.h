@@ -6,6 +6,7 @@
 #pragma once
 #include "broker/fill.h"
 #include "broker/state.h"
+#include "broker/tail.h"
 
 enum { FO_BACKLOG_READERS_MAX = 8 };
 
@@ -22,6 +23,7 @@ struct fo_backlog {
     const struct fo_state *state;
     uint64_t stored_lsn;                /* never reads at or past it */
     uint64_t clean_from_lsn;            /* received batches from here on were judged by this process and hold no exception */
+    struct fo_tail tail;
     struct fo_backlog_reader reader[FO_BACKLOG_READERS_MAX];
     uint64_t uses;
 };
@@ -33,7 +35,7 @@ enum fo_backlog_end {
     FO_BACKLOG_FAILED,                  /* ret_err; FO_ERR_INVALID: the cursor was made up */
 };
 
-void fo_backlog_init(struct fo_backlog *b, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn);
+void fo_backlog_init(struct fo_backlog *b, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn);
 void fo_backlog_fini(struct fo_backlog *b);
 /* Fills with what matches from stand on, and moves stand behind it. What could not be read is not stepped over. */
 enum fo_backlog_end fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cursor, struct fo_stand *stand, struct fo_fill *fill,

@@ -44,7 +44,7 @@ join_parts(struct fo_broker *b, uint64_t durable_lsn)
     fo_waits_init(&b->waits, &b->ctx, b->state.last_seq);
     b->waits.first_answer = ask_first;
     b->waits.first_answer_user = b;
-    fo_fetches_init(&b->fetches, &b->ctx, &b->state, durable_lsn);
+    fo_fetches_init(&b->fetches, &b->ctx, &b->state, &b->pool, durable_lsn);
     b->intake.ctx = &b->ctx;
     b->intake.store = &b->store;
     b->intake.waits = &b->waits;
@@ -302,7 +302,7 @@ take_stored(struct fo_broker *b, const struct fo_input *in)
         return;
     if (b->queries != NULL)
         fo_queries_stored(b->queries, b->store.stored_items);
-    fo_fetches_deliver(&b->fetches, &b->pool, in->lsn);
+    fo_fetches_deliver(&b->fetches, in->lsn);
     if (b->ledger.poke != NULL)
         b->ledger.poke(b->ledger.user, in->lsn);
 }

@@ -13,11 +13,11 @@
 enum { FAR_BYTES = 8 << 20, FAR_ANSWER_BYTES_MAX = 64 << 10, NEAR_ANSWER_BYTES_MAX = 512 << 10, RETRY_BUSY_MS = 500 };
 
 void
-fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn)
+fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn)
 {
     *f = (struct fo_fetches){ .ctx = ctx, .epoch = fo_epochs_current(&state->epochs) };
     f->fresh_last = &f->fresh;
-    fo_backlog_init(&f->backlog, ctx, state, stored_lsn);
+    fo_backlog_init(&f->backlog, ctx, state, pool, stored_lsn);
     fo_audience_init(&f->audience);
     fo_recent_init(&f->recent);
     fo_buf_init(&f->answer);
@@ -235,6 +235,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0, &stand);
         return;
     }
+    fo_tail_want(&f->backlog.tail, stand.lane[FO_LANE_NORMAL].lsn);
     end = fo_backlog_read(&f->backlog, &req->filter, req->from == FO_FROM_CURSOR, &stand, &fill, &err);
     if (end == FO_BACKLOG_FAILED && fo_fill_events(&fill) == 0) {
         answer_unread(f, request, req, err, &stand);
@@ -373,7 +374,7 @@ serve(struct fo_fetches *f, struct fo_group *g)
 }
 
 void
-fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t stored_lsn)
+fo_fetches_deliver(struct fo_fetches *f, uint64_t stored_lsn)
 {
     f->backlog.stored_lsn = stored_lsn;
     for (const struct fo_batch *b = f->fresh; b != NULL; b = b->next)
@@ -393,8 +394,9 @@ fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t st
         f->fresh = b->next;
         if (b->targets & 1 && f->ctx->transport->ops->feed_has_subscribers(f->ctx->transport))
             fo_feed_batch(f->ctx, b);
-        fo_batch_give_back(pool, f->ctx->transport, &b);
+        fo_tail_add(&f->backlog.tail, &b);
     }
+    fo_tail_end(&f->backlog.tail, stored_lsn);
     f->fresh_last = &f->fresh;
 }
 

@@ -24,12 +24,12 @@ struct fo_fetches {
     struct fo_buf answer;
 };
 
-void fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, uint64_t stored_lsn);
+void fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn);
 void fo_fetches_fini(struct fo_fetches *f);
 void fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req);
 /* A durable batch; takes it until deliver. */
 void fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch);
-/* Serves the parked and the feed with what was added, and gives the batches back. stored_lsn: the durable end now. */
-void fo_fetches_deliver(struct fo_fetches *f, struct fo_batch_pool *pool, uint64_t stored_lsn);
+/* Serves the parked and the feed with what was added, and keeps the batches for the others, or gives them back. stored_lsn: the durable end now. */
+void fo_fetches_deliver(struct fo_fetches *f, uint64_t stored_lsn);
 /* Answers what is over time; returns the next deadline (ns INT64_MAX: none). all: answer every one, the broker is leaving. */
 struct fo_instant fo_fetches_check_deadlines(struct fo_fetches *f, bool all);
