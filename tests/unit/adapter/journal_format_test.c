@@ -102,7 +102,7 @@ a_segment_header_reads_back_and_any_flip_shows(void **state)
 
     (void)state;
     fo_segment_header_encode(&h, bytes);
-    assert_memory_equal(bytes, "FOJOURN\n\0\0\0\2", 12);
+    assert_memory_equal(bytes, "FOJOURN\n\0\0\0\3", 12);
     assert_int_equal(fo_segment_header_decode(bytes, &back), FO_OK);
     assert_string_equal(back.region, h.region);
     assert_true(back.base_lsn == h.base_lsn && back.capacity == h.capacity);
