@@ -271,9 +271,8 @@ due_after(uint64_t ns, double rate, uint64_t events)
     return due == events ? due : due - due % opt.gather;
 }
 
-/* Rate 0: as fast as the windows allow. Window 0: no bound on what is in flight end to end. A publisher that wakes for each event takes most
- * of a core at half a million a second, and gives the brokers' latency without it: of more than one event in TICK_NS what is due leaves
- * together. */
+/* Rate 0: as fast as the windows allow. Window 0: no bound on what is in flight end to end. A publisher that woke for each event
+ * would take most of a core at half a million a second from the brokers; where more than one is due in TICK_NS they leave together. */
 static void
 publish(struct client *c, uint64_t events, double rate, uint64_t window, uint64_t ack_window)
 {

@@ -77,7 +77,7 @@ void fo_audit_digest_event(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, con
 /* fo_hash of (digest, epoch, seq, and tenant, id, outcome each behind its length in 32 bits): a ledger row. outcome: '1' or '0' for success as
  * a whole, '|', then "REGION=STATE" of every target but the source, in the order of their bytes, with commas between. */
 void fo_audit_digest_row(uint8_t digest[FO_HASH_BYTES], struct fo_mark at, struct fo_slice tenant, struct fo_slice id, struct fo_slice outcome);
-/* H(00 || record), as in a batch's tree. */
+/* The hash of a record, as in a batch's tree. */
 void fo_audit_leaf(struct fo_slice record, uint8_t ret_leaf[FO_HASH_BYTES]);
 
 /* Appends the statement to out and sets ret_signature. s->key_id is set; s->region must be the key's (FO_ERR_WRONG_KEY). FO_ERR_NO_MEMORY. */

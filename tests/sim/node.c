@@ -115,7 +115,7 @@ make_config(struct sim *s, struct node *n)
     c->limits.requests_max = REQUESTS_MAX;
     c->limits.pending_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.pending_bytes_max = 1 << 20;
-    c->limits.tail_bytes_max = sim_below(s, 3) * sim_below(s, TAIL_BYTES_MAX);
+    c->limits.tail_bytes_max = sim_below(s, 3) * sim_below(s, TAIL_BYTES_MAX);      /* of three nodes one keeps none */
     c->limits.fetches_max = READERS_MAX;
     c->limits.dedupe_events_max = EVENTS_MAX * 4;
     c->limits.schema_version_min = 1;

@@ -15,7 +15,6 @@
 
 enum { MESSAGES_MAX = 40, LENGTH_MAX = 3000 };
 
-static const uint8_t personal[16] = "fanout test, 16b";
 static uint8_t *memory[MESSAGES_MAX];           /* of just the length, so that a sanitizer sees a byte too many read */
 static struct fo_slice message[MESSAGES_MAX];
 
@@ -33,6 +32,17 @@ fill(struct fo_rng *rng, unsigned count, size_t (*length)(struct fo_rng *rng, un
     }
 }
 
+static size_t
+any_length(struct fo_rng *rng, unsigned i)
+{
+    (void)i;
+    return fo_rng_below(rng, fo_rng_below(rng, 2) ? 300 : LENGTH_MAX);
+}
+
+#if defined(__x86_64__)
+
+static const uint8_t personal[16] = "fanout test, 16b";
+
 static void
 check(fo_hash_lanes *lanes, unsigned count)
 {
@@ -47,13 +57,6 @@ check(fo_hash_lanes *lanes, unsigned count)
 }
 
 static size_t
-any_length(struct fo_rng *rng, unsigned i)
-{
-    (void)i;
-    return fo_rng_below(rng, fo_rng_below(rng, 2) ? 300 : LENGTH_MAX);
-}
-
-static size_t
 around_blocks(struct fo_rng *rng, unsigned i)
 {
     (void)rng;
@@ -61,12 +64,15 @@ around_blocks(struct fo_rng *rng, unsigned i)
 }
 
 static void
-check_width(fo_hash_lanes *lanes)
+check_width(bool is_there, const char *width, fo_hash_lanes *lanes)
 {
     struct fo_rng rng;
 
+    if (!is_there) {
+        print_message("this CPU has no %s\n", width);
+        skip();
+    }
     fo_rng_init(&rng, 7);
-
     for (unsigned count = 1; count <= MESSAGES_MAX; count++) {
         fill(&rng, count, around_blocks);
         check(lanes, count);
@@ -81,29 +87,17 @@ static void
 test_avx512(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
-        check_width(fo_hash_lanes_avx512);
-        return;
-    }
-#endif
-    print_message("this CPU has no AVX-512\n");
-    skip();
+    check_width(__builtin_cpu_supports("avx512f"), "AVX-512", fo_hash_lanes_avx512);
 }
 
 static void
 test_avx2(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) {
-        check_width(fo_hash_lanes_avx2);
-        return;
-    }
-#endif
-    print_message("this CPU has no AVX2\n");
-    skip();
+    check_width(__builtin_cpu_supports("avx2"), "AVX2", fo_hash_lanes_avx2);
 }
+
+#endif
 
 /* What something is hashed as counts, and one or many at a time does not. */
 static void
@@ -134,8 +128,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+#if defined(__x86_64__)
         cmocka_unit_test(test_avx512),
         cmocka_unit_test(test_avx2),
+#endif
         cmocka_unit_test(test_kinds),
     };
 
