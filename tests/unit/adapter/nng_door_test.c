@@ -35,8 +35,7 @@ a_request_is_answered_over_every_kind_of_address(void **state)
         rig_reply(&rig, &request, "done");
         assert_int_equal(nng_recv(req, answer, &n, 0), 0);
         assert_memory_equal(answer, "done", n);
-        nng_close(req);
-        rig_close(&rig);
+        rig_leave(&rig);
     }
     rmdir(dir);
 }
@@ -100,8 +99,7 @@ parallel_requests_may_be_answered_in_any_order(void **state)
     for (uint32_t i = 0; i < CLIENTS; i++)
         client_check(&clients[i], i);
     assert_true(fo_nng_transport_flush(rig.transport, PATIENCE_MS));
-    nng_close(req);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -129,9 +127,7 @@ requests_beyond_the_limit_wait_for_their_turn(void **state)
     rig_reply(&rig, &second, "B");
     assert_int_equal(nng_recv(b, answer, &n, 0), 0);
     assert_memory_equal(answer, "B", n);
-    nng_close(a);
-    nng_close(b);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -159,8 +155,7 @@ a_client_that_left_costs_nothing(void **state)
     rig_reply(&rig, &request, "here");
     assert_int_equal(nng_recv(next, answer, &n, 0), 0);
     assert_memory_equal(answer, "here", n);
-    nng_close(next);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -185,10 +180,8 @@ an_oversize_request_costs_its_sender_the_connection_and_nobody_else(void **state
     rig_reply(&rig, &request, "still here");
     assert_int_equal(nng_recv(modest, answer, &n, 0), 0);
     assert_memory_equal(answer, "still here", n);
-    nng_close(greedy);
-    nng_close(modest);
     test_free(large);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -214,8 +207,7 @@ a_full_inbox_answers_busy_in_the_language_of_the_question(void **state)
     assert_int_equal((uint8_t)answer[0] & 0xf0, 0x80);
     assert_non_null(strstr(answer, "busy"));
     assert_int_equal(rig_stats(&rig).requests_refused, 2);
-    nng_close(req);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 /* A REQ client by hand, which sends two requests and then never reads. */
@@ -258,7 +250,7 @@ flush_tells_when_replies_cannot_leave(void **state)
     rig.transport->ops->msg_free(rig.transport, &first.msg);
     rig.transport->ops->msg_free(rig.transport, &second.msg);
     test_free(large);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -279,7 +271,7 @@ an_address_in_use_is_refused_with_advice(void **state)
     assert_non_null(strstr(fault.text, second.config.door));
     assert_non_null(strstr(fault.text, "in use"));
     fo_inbox_destroy(second.inbox);
-    rig_close(&first);
+    rig_leave(&first);
 }
 
 static void

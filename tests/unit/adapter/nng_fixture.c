@@ -32,6 +32,15 @@ rig_open(struct rig *rig)
 }
 
 void
+rig_leave(struct rig *rig)
+{
+    struct fo_input in;
+
+    while (fo_inbox_take(rig->inbox, &in, 1, 0) > 0)
+        rig->transport->ops->msg_free(rig->transport, &in.msg);
+}
+
+void
 rig_close(struct rig *rig)
 {
     fo_nng_transport_close(rig->transport);

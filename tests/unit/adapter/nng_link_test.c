@@ -32,10 +32,10 @@ pair_open(struct pair *p)
 }
 
 static void
-pair_close(struct pair *p)
+pair_leave(struct pair *p)
 {
-    rig_close(&p->from);
-    rig_close(&p->to);
+    rig_leave(&p->from);
+    rig_leave(&p->to);
 }
 
 static enum fo_err
@@ -72,7 +72,7 @@ frames_arrive_whole_and_in_order_on_each_connection(void **state)
         assert_null(in.msg.handle);
     }
     assert_int_equal(rig_stats(&p.to).frames_dropped, 0);
-    pair_close(&p);
+    pair_leave(&p);
 }
 
 static void
@@ -104,7 +104,7 @@ an_urgent_frame_overtakes_bulk_in_the_inbox(void **state)
     in = rig_expect(&p.to, FO_INPUT_FRAME);
     assert_true(fo_slice_is_equal(in.msg.body, FO_SLICE_LIT("urgent")));
     p.to.transport->ops->msg_free(p.to.transport, &in.msg);
-    pair_close(&p);
+    pair_leave(&p);
 }
 
 static void
@@ -133,7 +133,7 @@ a_link_without_its_peer_is_closed_and_comes_back(void **state)
     in = rig_expect(&p.to, FO_INPUT_FRAME);
     assert_true(fo_slice_is_equal(in.msg.body, FO_SLICE_LIT("again")));
     p.to.transport->ops->msg_free(p.to.transport, &in.msg);
-    pair_close(&p);
+    pair_leave(&p);
 }
 
 static void
@@ -155,7 +155,7 @@ an_oversize_frame_costs_the_connection_which_comes_back(void **state)
     in = rig_expect(&p.from, FO_INPUT_LINK_UP);
     assert_int_equal(in.cls, FO_LINK_BULK);
     test_free(large);
-    pair_close(&p);
+    pair_leave(&p);
 }
 
 static void
@@ -174,7 +174,7 @@ a_full_inbox_drops_frames_and_counts_them(void **state)
     while (rig_stats(&p.to).frames_dropped < 10 && seconds() - begin < PATIENCE_MS / 1000.0)
         sleep_ms(5);
     assert_int_equal(rig_stats(&p.to).frames_dropped, 10);
-    pair_close(&p);
+    pair_leave(&p);
 }
 
 static void
@@ -217,7 +217,7 @@ the_feed_gives_each_subscriber_its_topics(void **state)
     nng_close(all);
     nng_close(orders);
     wait_subscribers(&rig, false);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -232,7 +232,7 @@ without_a_feed_publishing_is_nothing(void **state)
     assert_null(rig_url(&rig, FO_NNG_FEED));
     assert_false(rig.transport->ops->feed_has_subscribers(rig.transport));
     rig.transport->ops->feed_publish(rig.transport, FO_SLICE_LIT("a "), FO_SLICE_LIT("b"));
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 int

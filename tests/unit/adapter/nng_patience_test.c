@@ -83,7 +83,7 @@ a_link_over_a_cut_line_is_dialed_anew(void **state)
     for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
         close(fd[cls]);
     close(listening);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 /* Idle connections of ours to that port that the kernel asks for a sign of life within a minute. */
@@ -126,8 +126,8 @@ what_was_accepted_is_asked_for_a_sign_of_life(void **state)
     rig_open(&source);
     rig_expect_links_up(&source, 1);
     assert_int_equal(count_asked(rig_port(&rig, FO_NNG_LINK)), FO_LINK_CLASSES);
-    rig_close(&source);
-    rig_close(&rig);
+    rig_leave(&source);
+    rig_leave(&rig);
 }
 
 int

@@ -124,8 +124,7 @@ a_client_with_our_certificate_is_let_in(void **state)
     rig_reply(&rig, &request, "in");
     assert_int_equal(nng_recv(req, answer, &n, 0), 0);
     assert_memory_equal(answer, "in", n);
-    nng_close(req);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 /* Refused: no request of this client reaches the inbox. */
@@ -141,8 +140,7 @@ expect_refused(const char *cert, const char *key, const char *ca, const char *ho
     if (tls_dial(rig_url(&rig, FO_NNG_DOOR), cert, key, ca, host, &req) == 0)
         (void)nng_send(req, "{}", 2, 0);
     assert_int_equal(fo_inbox_take(rig.inbox, &in, 1, 1000000), 0);
-    nng_close(req);
-    rig_close(&rig);
+    rig_leave(&rig);
 }
 
 static void
@@ -191,8 +189,8 @@ a_link_works_over_tls(void **state)
     assert_memory_equal(in.msg.body.p, frame, 60000);
     to.transport->ops->msg_free(to.transport, &in.msg);
     test_free(frame);
-    rig_close(&from);
-    rig_close(&to);
+    rig_leave(&from);
+    rig_leave(&to);
 }
 
 static void
