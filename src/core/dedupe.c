@@ -7,13 +7,17 @@
 
 #include "base/assert.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 enum {
-    TAG_SHIFT = 24,
     EVICT_AHEAD = 16,                   /* entries whose bucket is fetched before they have to go */
     RUNS_MIN = 4,
+    FREE = 0,                           /* the tag of an entry that is not used */
 };
 
-_Static_assert(FO_DEDUPE_MAX <= 1 << TAG_SHIFT, "a slot fits beside the tag");
+_Static_assert(FO_DEDUPE_MAX <= 1 << 24, "a slot fits into three bytes");
 _Static_assert(sizeof(struct fo_dedupe_bucket) == FO_DEDUPE_LINE_BYTES, "a bucket is a line of the cache");
 
 static uint32_t
@@ -54,19 +58,12 @@ fo_dedupe_init(struct fo_dedupe *d, void *mem, uint32_t cap)
     d->run = (struct fo_dedupe_run *)(d->table + bucket_count(cap));
 }
 
-/* What stands in the table for the fingerprint in that slot of the ring. Its tag is not 0, so neither is the word. */
-static uint32_t
-word_of(struct fo_fingerprint fp, uint32_t slot)
+static uint8_t
+tag_of(struct fo_fingerprint fp)
 {
-    uint32_t tag = (uint32_t)(fp.lo >> 56);
+    uint8_t tag = (uint8_t)(fp.lo >> 56);
 
-    return (tag != 0 ? tag : 1) << TAG_SHIFT | slot;
-}
-
-static uint32_t
-slot_of(uint32_t word)
-{
-    return word & ((1u << TAG_SHIFT) - 1);
+    return tag != FREE ? tag : 1;
 }
 
 static uint32_t
@@ -75,40 +72,55 @@ home_of(const struct fo_dedupe *d, struct fo_fingerprint fp)
     return (uint32_t)fp.lo & d->table_mask;
 }
 
-typedef uint32_t quad __attribute__((vector_size(16), may_alias));
-enum { QUADS = FO_DEDUPE_BUCKET / 4 };
-
-/* Bit i is set if word i of the bucket, in the bits of mask, is `word`. */
-static inline uint32_t
-find_words(const struct fo_dedupe_bucket *b, uint32_t mask, uint32_t word)
+static uint32_t
+slot_at(const struct fo_dedupe_bucket *b, unsigned i)
 {
-    static const quad bits[QUADS] = { { 1 << 0, 1 << 1, 1 << 2, 1 << 3 }, { 1 << 4, 1 << 5, 1 << 6, 1 << 7 }, { 1 << 8, 1 << 9, 1 << 10, 1 << 11 },
-        { 1 << 12, 1 << 13, 1 << 14, 1 << 15 } };
-    const quad *q = (const quad *)b->word;
-    quad found = { 0 };
+    return b->slot[i][0] | (uint32_t)b->slot[i][1] << 8 | (uint32_t)b->slot[i][2] << 16;
+}
 
-    for (int i = 0; i < QUADS; i++)
-        found |= (quad)((q[i] & mask) == word) & bits[i];
-    return found[0] | found[1] | found[2] | found[3];
+static void
+place(struct fo_dedupe_bucket *b, unsigned i, uint8_t tag, uint32_t slot)
+{
+    b->tag[i] = tag;
+    b->slot[i][0] = (uint8_t)slot;
+    b->slot[i][1] = (uint8_t)(slot >> 8);
+    b->slot[i][2] = (uint8_t)(slot >> 16);
+}
+
+/* Bit i is set if entry i of the bucket has that tag. */
+static inline uint32_t
+find_tags(const struct fo_dedupe_bucket *b, uint8_t tag)
+{
+#if defined(__SSE2__)
+    __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tag);
+
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag)));
+#else
+    uint32_t found = 0;
+
+    for (unsigned i = 0; i < FO_DEDUPE_BUCKET; i++)
+        found |= (uint32_t)(b->tag[i] == tag) << i;
+    return found;
+#endif
 }
 
 static inline uint32_t
 find_free(const struct fo_dedupe_bucket *b)
 {
-    return find_words(b, UINT32_MAX, 0);
+    return find_tags(b, FREE);
 }
 
 /* False: not known. */
 static inline bool
 find_slot(const struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t *ret_slot)
 {
-    uint32_t word = word_of(fp, 0);
+    uint8_t tag = tag_of(fp);
 
     for (uint32_t at = home_of(d, fp);; at = (at + 1) & d->table_mask) {
         const struct fo_dedupe_bucket *b = &d->table[at];
 
-        for (uint32_t same = find_words(b, UINT32_MAX << TAG_SHIFT, word); same != 0; same &= same - 1) {
-            uint32_t slot = slot_of(b->word[__builtin_ctz(same)]);
+        for (uint32_t same = find_tags(b, tag); same != 0; same &= same - 1) {
+            uint32_t slot = slot_at(b, (unsigned)__builtin_ctz(same));
 
             if (d->ring[slot].hi == fp.hi && d->ring[slot].lo == fp.lo) {
                 *ret_slot = slot;
@@ -120,37 +132,38 @@ find_slot(const struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t *ret_slo
     }
 }
 
-/* A word of the bucket that would rather stand in `hole`, which is on its way from home; null: there is none. */
-static uint32_t *
+/* An entry of the bucket that would rather stand in `hole`, which is on its way from home; FO_DEDUPE_BUCKET: there is none. */
+static unsigned
 find_passer(const struct fo_dedupe *d, uint32_t at, uint32_t hole)
 {
-    struct fo_dedupe_bucket *b = &d->table[at];
+    const struct fo_dedupe_bucket *b = &d->table[at];
+    unsigned i = 0;
 
-    for (int i = 0; i < FO_DEDUPE_BUCKET; i++)
-        if (b->word[i] != 0 && ((at - home_of(d, d->ring[slot_of(b->word[i])])) & d->table_mask) >= ((at - hole) & d->table_mask))
-            return &b->word[i];
-    return NULL;
+    while (i < FO_DEDUPE_BUCKET
+        && (b->tag[i] == FREE || ((at - home_of(d, d->ring[slot_at(b, i)])) & d->table_mask) < ((at - hole) & d->table_mask)))
+        i++;
+    return i;
 }
 
-/* Empties a word of bucket `hole`. Had that been full, others may have passed it: one of them moves in, and leaves a place in its turn. */
+/* Frees entry i of bucket `hole`. Had that been full, others may have passed it: one of them moves in, and leaves a place in its turn. */
 static void
-table_remove(struct fo_dedupe *d, uint32_t hole, uint32_t *word)
+table_remove(struct fo_dedupe *d, uint32_t hole, unsigned i)
 {
     bool was_full = find_free(&d->table[hole]) == 0;
     uint32_t at = hole;
 
-    *word = 0;
+    d->table[hole].tag[i] = FREE;
     while (was_full) {
-        uint32_t *passer;
+        unsigned passer;
 
         at = (at + 1) & d->table_mask;
         was_full = find_free(&d->table[at]) == 0;
         passer = find_passer(d, at, hole);
-        if (passer == NULL)
+        if (passer == FO_DEDUPE_BUCKET)
             continue;
-        *word = *passer;
-        *passer = 0;
-        word = passer;
+        place(&d->table[hole], i, d->table[at].tag[passer], slot_at(&d->table[at], passer));
+        d->table[at].tag[passer] = FREE;
+        i = passer;
         hole = at;
     }
 }
@@ -158,11 +171,18 @@ table_remove(struct fo_dedupe *d, uint32_t hole, uint32_t *word)
 static void
 evict_oldest(struct fo_dedupe *d)
 {
-    uint32_t at = home_of(d, d->ring[d->next]), word = word_of(d->ring[d->next], d->next), found;
+    struct fo_fingerprint fp = d->ring[d->next];
+    uint8_t tag = tag_of(fp);
 
-    while ((found = find_words(&d->table[at], UINT32_MAX, word)) == 0)
-        at = (at + 1) & d->table_mask;
-    table_remove(d, at, &d->table[at].word[__builtin_ctz(found)]);
+    for (uint32_t at = home_of(d, fp);; at = (at + 1) & d->table_mask)
+        for (uint32_t same = find_tags(&d->table[at], tag); same != 0; same &= same - 1) {
+            unsigned i = (unsigned)__builtin_ctz(same);
+
+            if (slot_at(&d->table[at], i) == d->next) {
+                table_remove(d, at, i);
+                return;
+            }
+        }
 }
 
 static void
@@ -172,7 +192,7 @@ table_add(struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t slot)
 
     while ((free = find_free(&d->table[at])) == 0)
         at = (at + 1) & d->table_mask;
-    d->table[at].word[__builtin_ctz(free)] = word_of(fp, slot);
+    place(&d->table[at], (unsigned)__builtin_ctz(free), tag_of(fp), slot);
 }
 
 static struct fo_dedupe_run *

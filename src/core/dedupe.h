@@ -15,7 +15,7 @@
 
 struct fo_fingerprint { uint64_t hi, lo; };
 
-enum { FO_DEDUPE_MAX = 1 << 24, FO_DEDUPE_LINE_BYTES = 64, FO_DEDUPE_BUCKET = FO_DEDUPE_LINE_BYTES / sizeof(uint32_t) };
+enum { FO_DEDUPE_MAX = 1 << 24, FO_DEDUPE_LINE_BYTES = 64, FO_DEDUPE_BUCKET = 16 };
 
 struct fo_dedupe_entry {
     struct fo_fingerprint fp;
@@ -33,7 +33,10 @@ struct fo_dedupe_run {                  /* events with ascending sequences, one 
     struct fo_wall accepted_at;
 };
 
-struct fo_dedupe_bucket { uint32_t word[FO_DEDUPE_BUCKET]; };   /* a tag, high bits of fp.lo, above the ring's slot, so that a search needs the ring only for what it looks for; 0 free */
+struct fo_dedupe_bucket {               /* a search compares all tags at once, and needs the ring only for what it looks for */
+    uint8_t tag[FO_DEDUPE_BUCKET];      /* high bits of fp.lo; 0: the entry is free */
+    uint8_t slot[FO_DEDUPE_BUCKET][3];  /* in the ring, low byte first */
+};
 
 struct fo_dedupe {
     struct fo_fingerprint *ring;
