@@ -39,7 +39,8 @@ LIBRARIES_OF_LAYER = {
     "cmd": {"jansson", "nng", "libpq", "libsodium"},
 }
 # What libc gives that neither waits, nor reads a clock, nor touches the world: all that core may include.
-PURE_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "limits.h", "inttypes.h", "stdalign.h", "assert.h"}
+PURE_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "limits.h", "inttypes.h", "stdalign.h", "assert.h",
+                "emmintrin.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

@@ -31,5 +31,8 @@ typedef uint64_t fo_region_set;
  * this lane; it starts at 1 and never goes back inside an epoch. */
 struct fo_position { uint64_t epoch, seq; enum fo_lane lane; };
 
+/* Of (tenant, id), which make an event unique: a keyed hash (wire/fingerprint.h), so equal means the same event. */
+struct fo_fingerprint { uint64_t hi, lo; };
+
 /* "high", "normal", "low". */
 const char *fo_lane_name(enum fo_lane lane);

@@ -235,7 +235,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
 /* An event between two walks. */
 struct candidate { struct fo_event event; struct fo_fingerprint fp; bool is_refused; };
 
-/* The first walk: all that can be said of an event by itself. Where its id would be known comes into the cache meanwhile. */
+/* The first walk: all that can be said of an event by itself. */
 static enum fo_err
 read_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice bytes, struct candidate *ret_c, struct fo_fault *fault)
 {
@@ -257,12 +257,10 @@ read_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice 
     w->event[i].id = e->id;
     e->acceptedtime = ctx->wall;
     e->sourceregion = fo_slice_str(fo_context_name(ctx, 0));
-    fo_fingerprint(in->fingerprint_key, e->tenant, e->id, &ret_c->fp.hi, &ret_c->fp.lo);
-    fo_dedupe_prefetch(in->dedupe, ret_c->fp);
     return FO_OK;
 }
 
-/* The second: it is known, or gets its place. */
+/* The last: it is known, or gets its place. */
 static enum fo_err
 take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate *c, struct fo_fault *fault)
 {
@@ -287,6 +285,22 @@ refuse_event(struct fo_intake *in, struct fo_wait_event *t, const struct fo_faul
         *t->fault = *fault;
 }
 
+/* In between: where their ids would be known comes into the cache. */
+static void
+look_ahead(const struct fo_intake *in, struct candidate *c, uint32_t n)
+{
+    struct fo_identity of[EVENTS_AHEAD];
+    struct fo_fingerprint fp[EVENTS_AHEAD];
+
+    for (uint32_t k = 0; k < n; k++)
+        of[k] = c[k].is_refused ? (struct fo_identity){ FO_SLICE_LIT(""), FO_SLICE_LIT("") } : (struct fo_identity){ c[k].event.tenant, c[k].event.id };
+    fo_fingerprint_many(in->fingerprint_key, of, n, fp);
+    for (uint32_t k = 0; k < n; k++) {
+        c[k].fp = fp[k];
+        fo_dedupe_prefetch(in->dedupe, fp[k]);
+    }
+}
+
 static void
 take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *req)
 {
@@ -306,6 +320,7 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
             if (err != FO_OK)
                 refuse_event(in, &w->event[first + k], &fault);
         }
+        look_ahead(in, ahead, n);
         for (uint32_t k = 0; k < n; k++)
             if (!ahead[k].is_refused && take_event(in, w, first + k, &ahead[k], &fault) != FO_OK)
                 refuse_event(in, &w->event[first + k], &fault);

@@ -13,6 +13,7 @@
 enum { EPOCH_AHEAD_MS_MAX = 24 * 3600 * 1000 };
 
 enum { REFUSALS_LOGGED_MAX = 20 };      /* in a second */
+enum { IDS_AHEAD = 16 };                /* whose places in the table are fetched before they are remembered */
 
 void
 fo_receive_init(struct fo_receive *r, const struct fo_state *state)
@@ -55,36 +56,59 @@ refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice 
     r->refusals.unlogged = 0;
 }
 
+/* The ids of a batch's events, until they are remembered: in walks of their own, so that hashes are made side by side and their
+ * places in the table have come into the cache. */
+struct ids {
+    struct fo_identity of[FO_BATCH_EVENTS_MAX];
+    struct fo_fingerprint fp[FO_BATCH_EVENTS_MAX];
+    struct fo_dedupe_entry entry[FO_BATCH_EVENTS_MAX];
+    unsigned count;
+};
+
 static void
-fill_entry(struct fo_receive *r, const struct fo_batch *b, uint32_t i, const struct fo_event *e, struct fo_dedupe_entry *ret_entry)
+note_id(struct ids *ids, const struct fo_batch *b, uint32_t i, const struct fo_event *e)
 {
-    *ret_entry = (struct fo_dedupe_entry){ .seq = b->header.first_seq + i, .epoch = b->header.epoch, .targets = b->targets,
+    ids->of[ids->count] = (struct fo_identity){ e->tenant, e->id };
+    ids->entry[ids->count++] = (struct fo_dedupe_entry){ .seq = b->header.first_seq + i, .epoch = b->header.epoch, .targets = b->targets,
         .accepted_at = e->acceptedtime, .lane = (uint8_t)b->header.lane, .region = (uint8_t)b->source };
-    fo_fingerprint(r->fingerprint_key, e->tenant, e->id, &ret_entry->fp.hi, &ret_entry->fp.lo);
-    fo_dedupe_prefetch(r->dedupe, ret_entry->fp);
 }
 
-/* Judges each record; exceptions go to ret_x. The ids are remembered in a second walk, when their places have come into the cache. */
+static void
+remember_ids(struct fo_receive *r, struct ids *ids)
+{
+    fo_fingerprint_many(r->fingerprint_key, ids->of, ids->count, ids->fp);
+    for (unsigned i = 0; i < ids->count + IDS_AHEAD; i++) {
+        if (i < ids->count)
+            fo_dedupe_prefetch(r->dedupe, ids->fp[i]);
+        if (i >= IDS_AHEAD) {
+            struct fo_dedupe_entry *entry = &ids->entry[i - IDS_AHEAD];
+            enum fo_err err;
+
+            entry->fp = ids->fp[i - IDS_AHEAD];
+            err = fo_dedupe_add(r->dedupe, entry);
+            (void)err;                  /* known: the same id was accepted in two regions; each copy is delivered, the first one answers */
+        }
+    }
+}
+
+/* Judges each record; exceptions go to ret_x. */
 static unsigned
 judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX])
 {
-    static struct fo_dedupe_entry entry[FO_BATCH_EVENTS_MAX];   /* loop thread only */
-    unsigned n = 0, known = 0;
+    static struct ids ids;              /* loop thread only */
+    unsigned n = 0;
 
+    ids.count = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct fo_event e;
 
         b->verdict[i] = fo_receive_verdict(r->ctx, b->header.region, b->record[i], r->ctx->wall, &e);
         if (e.id.n > 0)
-            fill_entry(r, b, i, &e, &entry[known++]);
+            note_id(&ids, b, i, &e);
         if (b->verdict[i] != 0)
             ret_x[n++] = (struct fo_exception){ b->header.lane, b->header.first_seq + i, (enum fo_verdict)b->verdict[i] };
     }
-    for (unsigned i = 0; i < known; i++) {
-        enum fo_err err = fo_dedupe_add(r->dedupe, &entry[i]);
-
-        (void)err;                      /* known: the same id was accepted in two regions; each copy is delivered, the first one answers */
-    }
+    remember_ids(r, &ids);
     return n;
 }
 

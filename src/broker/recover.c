@@ -21,7 +21,7 @@ know(struct replay *p, const struct fo_event *e, const struct fo_batch_header *h
         .lane = (uint8_t)h->lane, .region = (uint8_t)source };
     enum fo_err err;
 
-    fo_fingerprint(p->fingerprint_key, e->tenant, e->id, &entry.fp.hi, &entry.fp.lo);
+    entry.fp = fo_fingerprint(p->fingerprint_key, (struct fo_identity){ e->tenant, e->id });
     err = fo_dedupe_add(p->dedupe, &entry);
     (void)err;                          /* known already: the first one answers */
 }

@@ -13,8 +13,6 @@
 #include "base/names.h"
 #include "base/time.h"
 
-struct fo_fingerprint { uint64_t hi, lo; };
-
 enum { FO_DEDUPE_MAX = 1 << 24, FO_DEDUPE_LINE_BYTES = 64, FO_DEDUPE_BUCKET = 16 };
 
 struct fo_dedupe_entry {

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/fingerprint.h"
-
-#include "base/assert.h"
-#include "base/names.h"
+#include "wire/fingerprint_lanes.h"
 
 #include <sodium.h>
 
-void
-fo_fingerprint(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], struct fo_slice tenant, struct fo_slice id, uint64_t *ret_hi, uint64_t *ret_lo)
-{
-    uint8_t text[1 + FO_TENANT_BYTES_MAX + FO_ID_BYTES_MAX], hash[crypto_shorthash_siphashx24_BYTES];
+_Static_assert(sizeof(struct fo_fingerprint) == crypto_shorthash_siphashx24_BYTES, "a fingerprint is the hash as it comes");
 
-    fo_assert(tenant.n <= FO_TENANT_BYTES_MAX && id.n <= FO_ID_BYTES_MAX);
-    text[0] = (uint8_t)tenant.n;        /* so that ("ab", "c") is not ("a", "bc") */
-    memcpy(text + 1, tenant.p, tenant.n);
-    memcpy(text + 1 + tenant.n, id.p, id.n);
-    crypto_shorthash_siphashx24(hash, text, 1 + tenant.n + id.n, key);
-    memcpy(ret_hi, hash, 8);
-    memcpy(ret_lo, hash + 8, 8);
+struct fo_fingerprint
+fo_fingerprint(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], struct fo_identity of)
+{
+    uint8_t text[FO_IDENTITY_TEXT_BYTES], hash[crypto_shorthash_siphashx24_BYTES];
+    size_t n = fo_identity_text(of, text);
+    struct fo_fingerprint fp;
+
+    crypto_shorthash_siphashx24(hash, text, n, key);
+    memcpy(&fp, hash, sizeof fp);
+    return fp;
+}
+
+void
+fo_fingerprint_many(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count, struct fo_fingerprint *ret_fp)
+{
+    fo_fingerprint_lanes *lanes = count >= FO_FINGERPRINT_LANES_FEW ? FO_LANES_OF_THIS_CPU(fo_fingerprint_lanes) : NULL;
+
+    if (lanes != NULL) {
+        lanes(key, of, count, ret_fp);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        ret_fp[i] = fo_fingerprint(key, of[i]);
 }

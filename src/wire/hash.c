@@ -24,7 +24,7 @@ fo_hash(enum fo_hashed what, struct fo_slice bytes, uint8_t ret_hash[FO_HASH_BYT
 void
 fo_hash_many(enum fo_hashed what, const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES])
 {
-    fo_hash_lanes *lanes = count >= FO_HASH_LANES_FEW ? fo_hash_lanes_of_this_cpu() : NULL;
+    fo_hash_lanes *lanes = count >= FO_HASH_LANES_FEW ? FO_LANES_OF_THIS_CPU(fo_hash_lanes) : NULL;
 
     if (lanes != NULL) {
         lanes(personal[what], bytes, count, ret_hash);

@@ -2,12 +2,10 @@
  *
  * BLAKE2b (RFC 7693) over as many messages at a time as a vector has lanes of 64 bits: word i of every message's state is one vector,
  * and a lane whose message has ended takes the next. No library at hand does this; tests/unit/wire/hash_test.c holds it against
- * libsodium's. Nothing here is secret, so what is left on the stack does not matter.
- *
- * Built once for each width, with the compiler's option for it: HASH_LANES says how many lanes, HASH_LANES_NAME what the function is called. */
+ * libsodium's. Nothing here is secret, so what is left on the stack does not matter. */
 #include "wire/hash_lanes.h"
 
-enum { LANES = HASH_LANES, BLOCK_BYTES = 128, BLOCK_WORDS = 16, STATE_WORDS = 8 };
+enum { LANES = FO_VEC_LANES, BLOCK_BYTES = 128, BLOCK_WORDS = 16, STATE_WORDS = 8 };
 
 typedef uint64_t vec __attribute__((vector_size(8 * LANES)));
 typedef uint64_t loose_vec __attribute__((vector_size(8 * LANES), aligned(1), may_alias));
@@ -32,7 +30,7 @@ transpose(vec r[LANES])
 {
     vec t[LANES];
 
-#if HASH_LANES == 8
+#if FO_VEC_LANES == 8
     vec u[LANES];
 
     for (unsigned i = 0; i < LANES; i += 2) {
@@ -161,7 +159,7 @@ parametrize(struct lanes *l, const uint8_t personal[16])
 }
 
 void
-HASH_LANES_NAME(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES])
+FO_LANES_NAME(fo_hash_lanes, FO_VEC_NAME)(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES])
 {
     struct lanes l = { 0 };
     uint32_t begun = 0, ended = 0;

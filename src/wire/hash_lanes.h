@@ -3,29 +3,10 @@
  * BLAKE2b-256 of as many messages side by side as a vector has 64-bit lanes: hash_lanes.c, built once for each width of vectors. */
 #pragma once
 #include "wire/hash.h"
+#include "wire/lanes.h"
 
 enum { FO_HASH_LANES_FEW = 2 };                 /* from so many on it is quicker than one by one */
 
+/* Any thread; allocates nothing and cannot fail. */
 typedef void fo_hash_lanes(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES]);
-
-#if defined(__x86_64__)
-
-/* For CPUs that can do that only. Any thread; allocate nothing and cannot fail. */
-fo_hash_lanes fo_hash_lanes_avx512, fo_hash_lanes_avx2;
-
-/* NULL: none. */
-static inline fo_hash_lanes *
-fo_hash_lanes_of_this_cpu(void)
-{
-    return __builtin_cpu_supports("avx512f") ? fo_hash_lanes_avx512 : __builtin_cpu_supports("avx2") ? fo_hash_lanes_avx2 : NULL;
-}
-
-#else
-
-static inline fo_hash_lanes *
-fo_hash_lanes_of_this_cpu(void)
-{
-    return NULL;
-}
-
-#endif
+fo_hash_lanes fo_hash_lanes_avx512, fo_hash_lanes_avx2;         /* for x86-64 CPUs that can do that only */
