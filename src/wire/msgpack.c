@@ -238,42 +238,13 @@ fo_mp_read_int(struct fo_reader *r, int64_t *ret_v)
     return FO_OK;
 }
 
-/* Text of less than 256 bytes, as most is. By way of a struct fo_mp its slice would be stored in halves and loaded as a whole right after, for which
- * the CPU waits until both halves have left its store buffer. */
-static inline bool
-take_short_str(struct fo_reader *r, struct fo_slice *ret_s)
-{
-    const uint8_t *p = r->p;
-    size_t left = fo_reader_left(r), n;
-
-    if (left < 2)
-        return false;
-    left -= 2;
-    if (*p == 0xd9) {
-        n = p[1];
-        p += 2;
-    } else if ((*p & 0xe0) == 0xa0) {
-        n = *p & 0x1f;
-        p++;
-        left++;
-    } else {
-        return false;
-    }
-    if (n > left)
-        return false;
-    ret_s->p = p;
-    ret_s->n = n;
-    r->p = p + n;
-    return true;
-}
-
 enum fo_err
 fo_mp_read_str(struct fo_reader *r, struct fo_slice *ret_s)
 {
     struct fo_mp v;
     enum fo_err err;
 
-    if (take_short_str(r, ret_s))
+    if (fo_mp_take_short_str(r, ret_s))
         return FO_OK;
     err = read_kind(r, FO_MP_STR, &v);
     if (err == FO_OK)

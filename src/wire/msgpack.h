@@ -36,6 +36,35 @@ FO_MUST_CHECK enum fo_err fo_mp_read_bin(struct fo_reader *r, struct fo_slice *r
 FO_MUST_CHECK enum fo_err fo_mp_read_array(struct fo_reader *r, uint32_t *ret_count);
 FO_MUST_CHECK enum fo_err fo_mp_read_map(struct fo_reader *r, uint32_t *ret_pairs);
 
+/* Text of less than 256 bytes, as most is; false, and nothing is read: it is not that. By way of a struct fo_mp its slice would be stored in
+ * halves and loaded as a whole right after, for which the CPU waits until both halves have left its store buffer. */
+static inline bool
+fo_mp_take_short_str(struct fo_reader *r, struct fo_slice *ret_s)
+{
+    const uint8_t *p = r->p;
+    size_t left = fo_reader_left(r), n;
+
+    if (left < 2)
+        return false;
+    left -= 2;
+    if (*p == 0xd9) {
+        n = p[1];
+        p += 2;
+    } else if ((*p & 0xe0) == 0xa0) {
+        n = *p & 0x1f;
+        p++;
+        left++;
+    } else {
+        return false;
+    }
+    if (n > left)
+        return false;
+    ret_s->p = p;
+    ret_s->n = n;
+    r->p = p + n;
+    return true;
+}
+
 /* Into memory with room for them, shortest form; each returns the place behind what it wrote. */
 enum { FO_MP_HEAD_MAX = 9 };    /* bytes of a head, and of any number */
 
