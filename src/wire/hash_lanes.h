@@ -5,7 +5,7 @@
 #include "wire/hash.h"
 #include "wire/lanes.h"
 
-enum { FO_HASH_LANES_FEW = 2 };                 /* from so many on it is quicker than one by one */
+enum { FO_HASH_LANES_FEW = 3 };                 /* from so many on it is quicker than one by one */
 
 /* Any thread; allocates nothing and cannot fail. */
 typedef void fo_hash_lanes(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES]);
