@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A hash table of buckets, each one line of the cache, that is compared as a whole. An entry stands in the first bucket from its home on
- * that has room, so a search is over at the first one that is not full; removal moves entries back to keep it so. There are no tombstones: the table
- * stays as fast on its thousandth turn of the ring as on its first. */
+ * A hash table of buckets, each one line of the cache, whose tags are compared at once. An entry stands in the first bucket from its home on
+ * that had room, and each bucket counts those that passed it, so a search is over at the first one that nobody has passed. There are no
+ * tombstones, and nothing is moved: the table stays as fast on its thousandth turn of the ring as on its first. */
 #include "core/dedupe.h"
 
 #include "base/assert.h"
@@ -14,6 +14,7 @@
 enum {
     EVICT_AHEAD = 16,                   /* entries whose bucket is fetched before they have to go */
     RUNS_MIN = 4,
+    ENTRIES_EXPECTED = 8,               /* in a bucket, on average, at most */
     FREE = 0,                           /* the tag of an entry that is not used */
 };
 
@@ -21,11 +22,11 @@ _Static_assert(FO_DEDUPE_MAX <= 1 << 24, "a slot fits into three bytes");
 _Static_assert(sizeof(struct fo_dedupe_bucket) == FO_DEDUPE_LINE_BYTES, "a bucket is a line of the cache");
 
 static uint32_t
-bucket_count(uint32_t cap)              /* at most half of the entries are ever used */
+bucket_count(uint32_t cap)              /* little more than half of their entries are ever used */
 {
     uint32_t n = 1;
 
-    while (n * FO_DEDUPE_BUCKET < cap * 2)
+    while (n * ENTRIES_EXPECTED < cap)
         n *= 2;
     return n;
 }
@@ -92,9 +93,9 @@ static inline uint32_t
 find_tags(const struct fo_dedupe_bucket *b, uint8_t tag)
 {
 #if defined(__SSE2__)
-    __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tag);
+    __m128i tags = _mm_load_si128((const __m128i *)(const void *)b);        /* and one byte that is none */
 
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag)));
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) & ((1u << FO_DEDUPE_BUCKET) - 1);
 #else
     uint32_t found = 0;
 
@@ -102,12 +103,6 @@ find_tags(const struct fo_dedupe_bucket *b, uint8_t tag)
         found |= (uint32_t)(b->tag[i] == tag) << i;
     return found;
 #endif
-}
-
-static inline uint32_t
-find_free(const struct fo_dedupe_bucket *b)
-{
-    return find_tags(b, FREE);
 }
 
 /* False: not known. */
@@ -127,44 +122,8 @@ find_slot(const struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t *ret_slo
                 return true;
             }
         }
-        if (find_free(b) != 0)
+        if (b->passed == 0)
             return false;
-    }
-}
-
-/* An entry of the bucket that would rather stand in `hole`, which is on its way from home; FO_DEDUPE_BUCKET: there is none. */
-static unsigned
-find_passer(const struct fo_dedupe *d, uint32_t at, uint32_t hole)
-{
-    const struct fo_dedupe_bucket *b = &d->table[at];
-    unsigned i = 0;
-
-    while (i < FO_DEDUPE_BUCKET
-        && (b->tag[i] == FREE || ((at - home_of(d, d->ring[slot_at(b, i)])) & d->table_mask) < ((at - hole) & d->table_mask)))
-        i++;
-    return i;
-}
-
-/* Frees entry i of bucket `hole`. Had that been full, others may have passed it: one of them moves in, and leaves a place in its turn. */
-static void
-table_remove(struct fo_dedupe *d, uint32_t hole, unsigned i)
-{
-    bool was_full = find_free(&d->table[hole]) == 0;
-    uint32_t at = hole;
-
-    d->table[hole].tag[i] = FREE;
-    while (was_full) {
-        unsigned passer;
-
-        at = (at + 1) & d->table_mask;
-        was_full = find_free(&d->table[at]) == 0;
-        passer = find_passer(d, at, hole);
-        if (passer == FO_DEDUPE_BUCKET)
-            continue;
-        place(&d->table[hole], i, d->table[at].tag[passer], slot_at(&d->table[at], passer));
-        d->table[at].tag[passer] = FREE;
-        i = passer;
-        hole = at;
     }
 }
 
@@ -174,15 +133,19 @@ evict_oldest(struct fo_dedupe *d)
     struct fo_fingerprint fp = d->ring[d->next];
     uint8_t tag = tag_of(fp);
 
-    for (uint32_t at = home_of(d, fp);; at = (at + 1) & d->table_mask)
-        for (uint32_t same = find_tags(&d->table[at], tag); same != 0; same &= same - 1) {
+    for (uint32_t at = home_of(d, fp);; at = (at + 1) & d->table_mask) {
+        struct fo_dedupe_bucket *b = &d->table[at];
+
+        for (uint32_t same = find_tags(b, tag); same != 0; same &= same - 1) {
             unsigned i = (unsigned)__builtin_ctz(same);
 
-            if (slot_at(&d->table[at], i) == d->next) {
-                table_remove(d, at, i);
+            if (slot_at(b, i) == d->next) {
+                b->tag[i] = FREE;
                 return;
             }
         }
+        b->passed--;
+    }
 }
 
 static void
@@ -190,8 +153,8 @@ table_add(struct fo_dedupe *d, struct fo_fingerprint fp, uint32_t slot)
 {
     uint32_t at = home_of(d, fp), free;
 
-    while ((free = find_free(&d->table[at])) == 0)
-        at = (at + 1) & d->table_mask;
+    for (; (free = find_tags(&d->table[at], FREE)) == 0; at = (at + 1) & d->table_mask)
+        d->table[at].passed++;
     place(&d->table[at], (unsigned)__builtin_ctz(free), tag_of(fp), slot);
 }
 

@@ -13,7 +13,7 @@
 #include "base/names.h"
 #include "base/time.h"
 
-enum { FO_DEDUPE_MAX = 1 << 24, FO_DEDUPE_LINE_BYTES = 64, FO_DEDUPE_BUCKET = 16 };
+enum { FO_DEDUPE_MAX = 1 << 24, FO_DEDUPE_LINE_BYTES = 64, FO_DEDUPE_BUCKET = 15 };
 
 struct fo_dedupe_entry {
     struct fo_fingerprint fp;
@@ -34,6 +34,7 @@ struct fo_dedupe_run {                  /* events with ascending sequences, one 
 struct fo_dedupe_bucket {               /* a search compares all tags at once, and needs the ring only for what it looks for */
     uint8_t tag[FO_DEDUPE_BUCKET];      /* high bits of fp.lo; 0: the entry is free */
     uint8_t slot[FO_DEDUPE_BUCKET][3];  /* in the ring, low byte first */
+    uint32_t passed;                    /* entries further on whose home is here or before */
 };
 
 struct fo_dedupe {

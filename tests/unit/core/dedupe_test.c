@@ -151,7 +151,7 @@ vary(struct fo_dedupe_entry *e, struct fo_rng *r, bool is_often)
     }
 }
 
-/* Fingerprints crowd into three buckets, around the table's end too, and look alike there, so that buckets are full, are passed, and get back what passed them. */
+/* Fingerprints crowd into three buckets, around the table's end too, and look alike there, so that buckets are full and are passed. */
 static void
 agrees_with_a_list_through_many_turns(void **state)
 {
@@ -179,6 +179,30 @@ agrees_with_a_list_through_many_turns(void **state)
         }
         free(mem);
     }
+}
+
+/* When all that passed a bucket has left, nobody looks behind it any more. */
+static void
+forgets_who_passed(void **state)
+{
+    enum { CAP = 512 };
+    struct fo_dedupe d;
+    void *mem = dedupe_create(&d, CAP);
+    unsigned passed = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 8 * CAP; i++) {     /* those that had to go further because of them must go, too */
+        struct fo_dedupe_entry e = entry(i, i < CAP ? 3 : i, i);
+
+        assert_int_equal(fo_dedupe_add(&d, &e), FO_OK);
+        if (i == CAP - 1)
+            for (uint32_t b = 0; b <= d.table_mask; b++)
+                passed += d.table[b].passed;
+    }
+    assert_true(passed > CAP);
+    for (uint32_t b = 0; b <= d.table_mask; b++)
+        assert_int_equal(d.table[b].passed, 0);
+    free(mem);
 }
 
 /* Events that come together share what they have in common; when each is different there is a run for each that is kept, and no more. */
@@ -216,6 +240,7 @@ main(void)
         cmocka_unit_test(keeps_exactly_the_newest),
         cmocka_unit_test(one_entry_is_enough),
         cmocka_unit_test(agrees_with_a_list_through_many_turns),
+        cmocka_unit_test(forgets_who_passed),
         cmocka_unit_test(takes_a_run_for_what_comes_together),
     };
 
