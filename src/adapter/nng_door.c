@@ -70,7 +70,7 @@ is_too_much(struct fo_nng_context *c)
 }
 
 static void
-answer(struct fo_nng_context *c, struct fo_slice body)
+answer(struct fo_nng_context *c, struct fo_nng_spent *spent, struct fo_slice body)
 {
     nng_msg *msg;
 
@@ -79,7 +79,7 @@ answer(struct fo_nng_context *c, struct fo_slice body)
         receive(c);
         return;
     }
-    if (fo_nng_msg_of(body, (struct fo_slice){ 0 }, &msg) != 0) {
+    if (fo_nng_msg_of(spent, body, (struct fo_slice){ 0 }, &msg) != 0) {
         receive(c);         /* no memory: the client asks again */
         return;
     }
@@ -102,7 +102,7 @@ refuse(struct fo_nng_context *c, nng_msg *msg)
 
     nng_msg_free(msg);
     atomic_fetch_add(&c->door->refused, 1);
-    answer(c, fo_buf_slice(is_json ? &c->door->busy_json : &c->door->busy_msgpack));
+    answer(c, NULL, fo_buf_slice(is_json ? &c->door->busy_json : &c->door->busy_msgpack));
 }
 
 static void
@@ -202,7 +202,7 @@ fo_nng_door_open(struct fo_nng_door *door, const struct fo_nng_config *config, c
 }
 
 void
-fo_nng_door_reply(struct fo_nng_door *door, uint64_t request, struct fo_slice body)
+fo_nng_door_reply(struct fo_nng_door *door, struct fo_nng_spent *spent, uint64_t request, struct fo_slice body)
 {
     uint32_t index = (uint32_t)request;
     struct fo_nng_context *c;
@@ -210,7 +210,7 @@ fo_nng_door_reply(struct fo_nng_door *door, uint64_t request, struct fo_slice bo
     fo_assert(index < door->contexts_count);
     c = &door->contexts[index];
     fo_assert(c->state == HELD && c->generation == request >> 32);      /* answered exactly once */
-    answer(c, body);
+    answer(c, spent, body);
 }
 
 void

@@ -126,13 +126,13 @@ fo_nng_dialer_redial(struct fo_nng_dialer *d)
 }
 
 enum fo_err
-fo_nng_dialer_send(struct fo_nng_dialer *d, struct fo_slice frame)
+fo_nng_dialer_send(struct fo_nng_dialer *d, struct fo_nng_spent *spent, struct fo_slice frame)
 {
     nng_msg *msg;
 
     if (atomic_load(&d->pipes.up) == 0)
         return FO_ERR_CLOSED;
-    if (fo_nng_msg_of(frame, (struct fo_slice){ 0 }, &msg) != 0)
+    if (fo_nng_msg_of(spent, frame, (struct fo_slice){ 0 }, &msg) != 0)
         return FO_ERR_NO_MEMORY;
     if (nng_sendmsg(d->socket, msg, 0) != 0) {      /* a PUB socket never makes its sender wait */
         nng_msg_free(msg);

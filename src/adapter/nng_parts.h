@@ -76,6 +76,15 @@ void fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retire
 /* Closes what was noted and is still there. */
 void fo_nng_rescue_sweep(struct fo_nng_retired *retired);
 
+/* nng_spent.c: messages that were received and read, to be sent again. Loop thread. */
+enum { FO_NNG_SPENT_MAX = 8, FO_NNG_SPENT_BYTES_MAX = 1 << 20 };
+struct fo_nng_spent { struct { nng_msg *msg; size_t bytes; } kept[FO_NNG_SPENT_MAX]; unsigned count; size_t bytes; };
+/* Keeps it, or frees it. */
+void fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg);
+/* A message of the bytes of both, from what is kept if there is one that fits; s null: a new one, on any thread. NNG's error. */
+FO_MUST_CHECK int fo_nng_msg_of(struct fo_nng_spent *s, struct fo_slice first, struct fo_slice second, nng_msg **ret_msg);
+void fo_nng_spent_fini(struct fo_nng_spent *s);
+
 /* nng_door.c */
 struct fo_nng_context;
 enum { FO_NNG_UNREAD_SLOTS = 1024 };
@@ -93,7 +102,7 @@ struct fo_nng_door {
 };
 FO_MUST_CHECK enum fo_err fo_nng_door_open(struct fo_nng_door *door, const struct fo_nng_config *config, const struct fo_nng_tls *tls,
     struct fo_fault *ret_fault);
-void fo_nng_door_reply(struct fo_nng_door *door, uint64_t request, struct fo_slice body);
+void fo_nng_door_reply(struct fo_nng_door *door, struct fo_nng_spent *spent, uint64_t request, struct fo_slice body);
 void fo_nng_door_close(struct fo_nng_door *door);
 
 /* nng_link.c */
@@ -113,7 +122,7 @@ FO_MUST_CHECK enum fo_err fo_nng_dialer_open(struct fo_nng_dialer *d, const stru
     enum fo_link_class cls, const struct fo_nng_tls *tls, struct fo_inbox *inbox, struct fo_fault *ret_fault);
 /* Watchdog: closes the dialer and dials anew; only while there is no connection. */
 FO_MUST_CHECK bool fo_nng_dialer_redial(struct fo_nng_dialer *d);
-FO_MUST_CHECK enum fo_err fo_nng_dialer_send(struct fo_nng_dialer *d, struct fo_slice frame);
+FO_MUST_CHECK enum fo_err fo_nng_dialer_send(struct fo_nng_dialer *d, struct fo_nng_spent *spent, struct fo_slice frame);
 void fo_nng_dialer_close(struct fo_nng_dialer *d);
 
 struct fo_nng_inlet {                   /* the link listener */
@@ -140,4 +149,3 @@ void fo_nng_watchdog_stop(struct fo_nng_watchdog *dog);
 
 /* nng_transport.c */
 enum fo_err fo_nng_err(int rv);         /* NNG's errors in our words */
-FO_MUST_CHECK int fo_nng_msg_of(struct fo_slice first, struct fo_slice second, nng_msg **ret_msg);

@@ -3,10 +3,9 @@
  * Joins the parts to the transport port. The port's calls come from the loop thread; nothing here waits for the network:
  * a reply is handed to NNG with its context's aio, a PUB socket never makes its sender wait.
  *
- * Sockets are opened once and never churned. Messages are allocated at their exact size and written once
- * (nng_msg_insert is broken in 1.5.2). Every socket has a receive limit: without one, NNG allocates what a header claims. */
+ * Sockets are opened once and never churned. Nothing is inserted into a message (nng_msg_insert is broken in 1.5.2). Every socket has a
+ * receive limit: without one, NNG allocates what a header claims. */
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <nng/nng.h>
@@ -31,6 +30,7 @@ struct transport {
     struct fo_nng_dialer *dialers; unsigned dialers_count;     /* FO_LINK_CLASSES for each peer */
     struct fo_nng_dialer *of_peer[FO_REGIONS_MAX];              /* the first of a peer's dialers, or null */
     struct fo_nng_watchdog dog;
+    struct fo_nng_spent spent;
 };
 
 enum fo_err
@@ -48,25 +48,6 @@ fo_nng_err(int rv)
     }
 }
 
-int
-fo_nng_msg_of(struct fo_slice first, struct fo_slice second, nng_msg **ret_msg)
-{
-    nng_msg *msg;
-    uint8_t *body;
-    int rv;
-
-    rv = nng_msg_alloc(&msg, first.n + second.n);
-    if (rv != 0)
-        return rv;
-    body = nng_msg_body(msg);
-    if (first.n > 0)
-        memcpy(body, first.p, first.n);
-    if (second.n > 0)
-        memcpy(body + first.n, second.p, second.n);
-    *ret_msg = msg;
-    return 0;
-}
-
 static struct transport *
 ours(struct fo_transport *t)
 {
@@ -79,13 +60,13 @@ link_send(struct fo_transport *base, unsigned peer, enum fo_link_class cls, stru
     struct transport *t = ours(base);
 
     fo_assert(peer < FO_REGIONS_MAX && t->of_peer[peer] != NULL && cls < FO_LINK_CLASSES);
-    return fo_nng_dialer_send(t->of_peer[peer] + cls, frame);
+    return fo_nng_dialer_send(t->of_peer[peer] + cls, &t->spent, frame);
 }
 
 static void
 door_reply(struct fo_transport *t, uint64_t request, struct fo_slice body)
 {
-    fo_nng_door_reply(&ours(t)->door, request, body);
+    fo_nng_door_reply(&ours(t)->door, &ours(t)->spent, request, body);
 }
 
 static bool
@@ -99,7 +80,7 @@ feed_publish(struct fo_transport *t, struct fo_slice topic, struct fo_slice body
 {
     nng_msg *msg;
 
-    if (!feed_has_subscribers(t) || fo_nng_msg_of(topic, body, &msg) != 0)
+    if (!feed_has_subscribers(t) || fo_nng_msg_of(NULL, topic, body, &msg) != 0)
         return;
     if (nng_sendmsg(ours(t)->feed.socket, msg, 0) != 0)
         nng_msg_free(msg);
@@ -108,9 +89,8 @@ feed_publish(struct fo_transport *t, struct fo_slice topic, struct fo_slice body
 static void
 msg_free(struct fo_transport *t, struct fo_msg *take_msg)
 {
-    (void)t;
     if (take_msg->handle != NULL)
-        nng_msg_free(take_msg->handle);
+        fo_nng_spent_keep(&ours(t)->spent, take_msg->handle);
     *take_msg = (struct fo_msg){ 0 };
 }
 
@@ -260,6 +240,7 @@ fo_nng_transport_close(struct fo_transport *base)
     if (t->feed.listener.key != NULL)
         fo_nng_listener_fini(&t->feed.listener);
     empty_inbox(t);
+    fo_nng_spent_fini(&t->spent);
     free(t->dialers);
     free(t);
 }

@@ -85,6 +85,44 @@ wait_seen(unsigned count)
     assert_int_equal(atomic_load(&frames_seen), count);
 }
 
+/* Frames of which each is sent on in the message that it came in, or in another's that had room for it. */
+static void
+messages_that_were_read_carry_others_bytes(void **state)
+{
+    enum { BYTES = 200000, FRAMES = 40 };
+    uint8_t *frame = test_malloc(BYTES), *expected = test_malloc(BYTES);
+    struct fo_nng_peer back = { .index = 5 };
+    struct rig one, other;
+
+    (void)state;
+    rig_init(&one);
+    one.config.frame_bytes_max = BYTES;
+    rig_open(&one);
+    rig_init(&other);
+    other.config.frame_bytes_max = BYTES;
+    back.url = rig_url(&one, FO_NNG_LINK);
+    other.config.peers = &back;
+    other.config.peers_count = 1;
+    rig_open(&other);
+    rig_expect_links_up(&other, 1);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        size_t n = i % 3 == 0 ? 100 : BYTES - i * 1000;
+        struct fo_input in;
+
+        memset(frame, (int)i + 1, n);
+        memset(expected, (int)i + 1, n);
+        assert_int_equal(send_frame(&other, FO_LINK_BULK, frame, n), FO_OK);
+        in = rig_expect(&one, FO_INPUT_FRAME);
+        assert_int_equal(in.msg.body.n, n);
+        assert_memory_equal(in.msg.body.p, expected, n);
+        other.transport->ops->msg_free(other.transport, &in.msg);     /* to the sender, which may use it for the next */
+    }
+    test_free(frame);
+    test_free(expected);
+    rig_leave(&other);
+    rig_leave(&one);
+}
+
 static void
 an_urgent_frame_overtakes_bulk_in_the_inbox(void **state)
 {
@@ -240,6 +278,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_arrive_whole_and_in_order_on_each_connection),
+        cmocka_unit_test(messages_that_were_read_carry_others_bytes),
         cmocka_unit_test(an_urgent_frame_overtakes_bulk_in_the_inbox),
         cmocka_unit_test(a_link_without_its_peer_is_closed_and_comes_back),
         cmocka_unit_test(an_oversize_frame_costs_the_connection_which_comes_back),

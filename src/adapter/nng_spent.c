@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * NNG fills each message that it allocates with zeros, which costs as much as copying the bytes in. So a few large ones that the broker
+ * has done with are kept, and sent again with other bytes. */
+#include <string.h>
+
+#include "adapter/nng_parts.h"
+
+enum { BYTES_MIN = 64 << 10, WASTE_MAX = 2 };   /* smaller ones are not worth it; nor is one so many times as large as its new bytes */
+
+void
+fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg)
+{
+    size_t bytes = nng_msg_len(take_msg);
+
+    if (bytes < BYTES_MIN || s->count == FO_NNG_SPENT_MAX || s->bytes + bytes > FO_NNG_SPENT_BYTES_MAX) {
+        nng_msg_free(take_msg);
+        return;
+    }
+    nng_msg_header_clear(take_msg);
+    s->bytes += bytes;
+    s->kept[s->count].bytes = bytes;
+    s->kept[s->count++].msg = take_msg;
+}
+
+static nng_msg *
+take(struct fo_nng_spent *s, size_t bytes)
+{
+    for (unsigned i = s->count; i-- > 0;)
+        if (s->kept[i].bytes >= bytes && s->kept[i].bytes <= WASTE_MAX * bytes) {
+            nng_msg *msg = s->kept[i].msg;
+
+            s->bytes -= s->kept[i].bytes;
+            s->kept[i] = s->kept[--s->count];
+            nng_msg_clear(msg);
+            return msg;
+        }
+    return NULL;
+}
+
+/* There is room for both, so nothing is allocated. */
+static int
+fill(nng_msg *msg, struct fo_slice first, struct fo_slice second)
+{
+    int rv = nng_msg_append(msg, first.p, first.n);
+
+    return rv == 0 && second.n > 0 ? nng_msg_append(msg, second.p, second.n) : rv;
+}
+
+int
+fo_nng_msg_of(struct fo_nng_spent *s, struct fo_slice first, struct fo_slice second, nng_msg **ret_msg)
+{
+    uint8_t *body;
+    int rv;
+
+    *ret_msg = s != NULL ? take(s, first.n + second.n) : NULL;
+    if (*ret_msg != NULL)
+        return fill(*ret_msg, first, second);
+    rv = nng_msg_alloc(ret_msg, first.n + second.n);
+    if (rv != 0)
+        return rv;
+    body = nng_msg_body(*ret_msg);      /* at its exact size, written once */
+    if (first.n > 0)
+        memcpy(body, first.p, first.n);
+    if (second.n > 0)
+        memcpy(body + first.n, second.p, second.n);
+    return 0;
+}
+
+void
+fo_nng_spent_fini(struct fo_nng_spent *s)
+{
+    while (s->count > 0)
+        nng_msg_free(s->kept[--s->count].msg);
+}
