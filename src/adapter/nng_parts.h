@@ -77,7 +77,7 @@ void fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retire
 void fo_nng_rescue_sweep(struct fo_nng_retired *retired);
 
 /* nng_spent.c: messages that were received and read, to be sent again. Loop thread. */
-enum { FO_NNG_SPENT_MAX = 8, FO_NNG_SPENT_BYTES_MAX = 1 << 20 };
+enum { FO_NNG_SPENT_MAX = 8, FO_NNG_SPENT_BYTES_MAX = 512 << 10 };
 struct fo_nng_spent { struct { nng_msg *msg; size_t bytes; } kept[FO_NNG_SPENT_MAX]; unsigned count; size_t bytes; };
 /* Keeps it, or frees it. */
 void fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg);
