@@ -2,8 +2,6 @@
  *
  * NNG fills each message that it allocates with zeros, which costs as much as copying the bytes in. So a few large ones that the broker
  * has done with are kept, and sent again with other bytes. */
-#include <string.h>
-
 #include "adapter/nng_parts.h"
 
 enum { BYTES_MIN = 64 << 10, WASTE_MAX = 2 };   /* smaller ones are not worth it; nor is one so many times as large as its new bytes */
@@ -32,39 +30,28 @@ take(struct fo_nng_spent *s, size_t bytes)
 
             s->bytes -= s->kept[i].bytes;
             s->kept[i] = s->kept[--s->count];
-            nng_msg_clear(msg);
             return msg;
         }
     return NULL;
 }
 
-/* There is room for both, so nothing is allocated. */
-static int
-fill(nng_msg *msg, struct fo_slice first, struct fo_slice second)
-{
-    int rv = nng_msg_append(msg, first.p, first.n);
-
-    return rv == 0 && second.n > 0 ? nng_msg_append(msg, second.p, second.n) : rv;
-}
-
 int
 fo_nng_msg_of(struct fo_nng_spent *s, struct fo_slice first, struct fo_slice second, nng_msg **ret_msg)
 {
-    uint8_t *body;
+    nng_msg *msg = s != NULL ? take(s, first.n + second.n) : NULL;
     int rv;
 
-    *ret_msg = s != NULL ? take(s, first.n + second.n) : NULL;
-    if (*ret_msg != NULL)
-        return fill(*ret_msg, first, second);
-    rv = nng_msg_alloc(ret_msg, first.n + second.n);
-    if (rv != 0)
+    if (msg == NULL && (rv = nng_msg_alloc(&msg, first.n + second.n)) != 0)
         return rv;
-    body = nng_msg_body(*ret_msg);      /* at its exact size, written once */
-    if (first.n > 0)
-        memcpy(body, first.p, first.n);
-    if (second.n > 0)
-        memcpy(body + first.n, second.p, second.n);
-    return 0;
+    nng_msg_clear(msg);
+    rv = nng_msg_append(msg, first.p, first.n);         /* there is room for both: nothing is allocated */
+    if (rv == 0)
+        rv = nng_msg_append(msg, second.p, second.n);
+    if (rv == 0)
+        *ret_msg = msg;
+    else
+        nng_msg_free(msg);
+    return rv;
 }
 
 void

@@ -32,11 +32,17 @@ fo_conn_now_ms(void)
 }
 
 bool
-fo_conn_wait(struct fo_conn *c, int64_t until_ms)
+fo_conn_wait_ns(struct fo_conn *c, int64_t until_ns)
 {
-    struct timespec t = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+    struct timespec t = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
 
     return pthread_cond_timedwait(&c->changed, &c->lock, &t) == 0;
+}
+
+bool
+fo_conn_wait(struct fo_conn *c, int64_t until_ms)
+{
+    return fo_conn_wait_ns(c, until_ms < INT64_MAX / 1000000 ? until_ms * 1000000 : INT64_MAX);
 }
 
 static void

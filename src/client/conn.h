@@ -54,6 +54,7 @@ struct fo_conn {
 int64_t fo_conn_now_ms(void);
 /* Waits for `changed` until then (monotonic ms); the lock is held. False: the time has come. */
 bool fo_conn_wait(struct fo_conn *c, int64_t until_ms);
+bool fo_conn_wait_ns(struct fo_conn *c, int64_t until_ns);
 
 /* FO_ERR_INVALID with the reason in ret_why (room for 256 bytes), FO_ERR_NO_MEMORY. Dials the first address. */
 FO_MUST_CHECK enum fo_err fo_conn_create(const struct fanout_options *options, struct fo_conn **ret_conn, char *ret_why);

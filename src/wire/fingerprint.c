@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/fingerprint.h"
-#include "wire/fingerprint_lanes.h"
+#include "wire/fingerprint_vec.h"
 
 #include <sodium.h>
 
@@ -21,10 +21,10 @@ fo_fingerprint(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], struct fo_identity o
 void
 fo_fingerprint_many(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count, struct fo_fingerprint *ret_fp)
 {
-    fo_fingerprint_lanes *lanes = count >= FO_FINGERPRINT_LANES_FEW ? FO_LANES_OF_THIS_CPU(fo_fingerprint_lanes) : NULL;
+    fo_fingerprint_vec *side_by_side = count >= FO_FINGERPRINT_VEC_MIN ? FO_VEC_OF_THIS_CPU(fo_fingerprint_vec) : NULL;
 
-    if (lanes != NULL) {
-        lanes(key, of, count, ret_fp);
+    if (side_by_side != NULL) {
+        side_by_side(key, of, count, ret_fp);
         return;
     }
     for (uint32_t i = 0; i < count; i++)

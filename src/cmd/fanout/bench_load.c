@@ -241,14 +241,13 @@ is_done(struct fo_conn *conn, const struct slot *slot)
 static void
 wait_for_slots(struct fo_conn *conn, const struct slot *slots, uint64_t count, int64_t until_ns)
 {
-    int64_t until_ms = (until_ns + 999999) / 1000000;
     bool has_ended = false;
 
     pthread_mutex_lock(&conn->lock);
     do {
         for (uint64_t i = 0; i < count; i++)
             has_ended |= slots[i].is_flying && slots[i].call.state == FO_CALL_DONE;
-    } while (!has_ended && fo_conn_wait(conn, until_ms));
+    } while (!has_ended && fo_conn_wait_ns(conn, until_ns));
     pthread_mutex_unlock(&conn->lock);
 }
 

@@ -11,7 +11,7 @@
 #include <sodium.h>
 
 #include "base/rng.h"
-#include "wire/fingerprint_lanes.h"
+#include "wire/fingerprint_vec.h"
 
 enum { IDS_MAX = 40, ROUNDS = 200 };
 
@@ -66,7 +66,7 @@ expected(struct fo_identity what)
 }
 
 static void
-check(fo_fingerprint_lanes *many)
+check(fo_fingerprint_vec *many)
 {
     struct fo_fingerprint fp[IDS_MAX];
     struct fo_rng rng;
@@ -94,7 +94,7 @@ test_avx512(void **state)
     (void)state;
     if (!__builtin_cpu_supports("avx512f"))
         skip();
-    check(fo_fingerprint_lanes_avx512);
+    check(fo_fingerprint_vec_avx512);
 }
 
 static void
@@ -103,7 +103,7 @@ test_avx2(void **state)
     (void)state;
     if (!__builtin_cpu_supports("avx2"))
         skip();
-    check(fo_fingerprint_lanes_avx2);
+    check(fo_fingerprint_vec_avx2);
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include <sodium.h>
 
 #include "base/rng.h"
-#include "wire/hash_lanes.h"
+#include "wire/hash_vec.h"
 
 enum { MESSAGES_MAX = 40, LENGTH_MAX = 3000 };
 
@@ -44,7 +44,7 @@ any_length(struct fo_rng *rng, unsigned i)
 static const uint8_t personal[16] = "fanout test, 16b";
 
 static void
-check(fo_hash_lanes *lanes, unsigned count)
+check(fo_hash_vec *lanes, unsigned count)
 {
     uint8_t hash[MESSAGES_MAX][FO_HASH_BYTES], expected[FO_HASH_BYTES];
 
@@ -64,7 +64,7 @@ around_blocks(struct fo_rng *rng, unsigned i)
 }
 
 static void
-check_width(bool is_there, const char *width, fo_hash_lanes *lanes)
+check_width(bool is_there, const char *width, fo_hash_vec *lanes)
 {
     struct fo_rng rng;
 
@@ -87,14 +87,14 @@ static void
 test_avx512(void **state)
 {
     (void)state;
-    check_width(__builtin_cpu_supports("avx512f"), "AVX-512", fo_hash_lanes_avx512);
+    check_width(__builtin_cpu_supports("avx512f"), "AVX-512", fo_hash_vec_avx512);
 }
 
 static void
 test_avx2(void **state)
 {
     (void)state;
-    check_width(__builtin_cpu_supports("avx2"), "AVX2", fo_hash_lanes_avx2);
+    check_width(__builtin_cpu_supports("avx2"), "AVX2", fo_hash_vec_avx2);
 }
 
 #endif

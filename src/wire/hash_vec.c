@@ -4,7 +4,7 @@
  * and a lane whose message has ended takes the next. With AVX-512 there are two sets of such vectors, whose steps take turns, because one
  * alone waits for its own results (72 instead of 50 ns for a record of 331 bytes); AVX2 has not the registers for two. No library at hand
  * does this; tests/unit/wire/hash_test.c holds it against libsodium's. Nothing here is secret, so what is left on the stack does not matter. */
-#include "wire/hash_lanes.h"
+#include "wire/hash_vec.h"
 
 enum { SETS = FO_VEC_LANES == 8 ? 2 : 1, LANES = FO_VEC_LANES, ALL = LANES * SETS, BLOCK_BYTES = 128, BLOCK_WORDS = 16, STATE_WORDS = 8 };
 
@@ -177,7 +177,7 @@ parametrize(struct lanes *l, const uint8_t personal[16])
 }
 
 void
-FO_LANES_NAME(fo_hash_lanes, FO_VEC_NAME)(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES])
+FO_VEC_FUNCTION(fo_hash_vec, FO_VEC_WIDTH)(const uint8_t personal[16], const struct fo_slice *bytes, uint32_t count, uint8_t ret_hash[][FO_HASH_BYTES])
 {
     struct lanes l = { 0 };
     uint32_t begun = 0, ended = 0;

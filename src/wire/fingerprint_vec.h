@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SipHash-2-4-128 of as many identities side by side as a vector has 64-bit lanes: fingerprint_lanes.c, built once for each width. */
+ * SipHash-2-4-128 of as many identities side by side as a vector has 64-bit lanes: fingerprint_vec.c, built once for each width. */
 #pragma once
 #include "base/assert.h"
 #include "wire/fingerprint.h"
-#include "wire/lanes.h"
+#include "wire/vec.h"
 
-enum { FO_IDENTITY_TEXT_BYTES = 1 + FO_TENANT_BYTES_MAX + FO_ID_BYTES_MAX, FO_FINGERPRINT_LANES_FEW = 2 };
+enum { FO_IDENTITY_TEXT_BYTES = 1 + FO_TENANT_BYTES_MAX + FO_ID_BYTES_MAX, FO_FINGERPRINT_VEC_MIN = 2 };
 
-typedef void fo_fingerprint_lanes(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count,
+typedef void fo_fingerprint_vec(const uint8_t key[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count,
     struct fo_fingerprint *ret_fp);
-fo_fingerprint_lanes fo_fingerprint_lanes_avx512, fo_fingerprint_lanes_avx2;     /* for x86-64 CPUs that can do that only */
+fo_fingerprint_vec fo_fingerprint_vec_avx512, fo_fingerprint_vec_avx2;     /* for x86-64 CPUs that can do that only */
 
 /* What is hashed: the tenant's length before both, so that ("ab", "c") is not ("a", "bc"). */
 static inline size_t

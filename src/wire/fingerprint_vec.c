@@ -3,7 +3,7 @@
  * SipHash-2-4 with 128 bits of result (Aumasson, Bernstein: "SipHash: a fast short-input PRF", and its reference code) over as many texts at
  * a time as a vector has lanes of 64 bits: each of the four words of state is one vector. A lane whose text has ended keeps its state while the
  * others go on. tests/unit/wire/fingerprint_test.c holds it against libsodium's. */
-#include "wire/fingerprint_lanes.h"
+#include "wire/fingerprint_vec.h"
 
 #include <endian.h>
 
@@ -95,7 +95,7 @@ hash(const uint64_t key[2], const struct text text[LANES], uint32_t words_max, s
 }
 
 void
-FO_LANES_NAME(fo_fingerprint_lanes, FO_VEC_NAME)(const uint8_t key_bytes[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count,
+FO_VEC_FUNCTION(fo_fingerprint_vec, FO_VEC_WIDTH)(const uint8_t key_bytes[FO_FINGERPRINT_KEY_BYTES], const struct fo_identity *of, uint32_t count,
     struct fo_fingerprint *ret_fp)
 {
     struct text text[LANES] = { 0 };
