@@ -77,10 +77,9 @@ void fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retire
 void fo_nng_rescue_sweep(struct fo_nng_retired *retired);
 
 /* nng_spent.c: messages that were received and read, to be sent again. Loop thread. */
-enum { FO_NNG_SPENT_MAX = 8, FO_NNG_SPENT_BYTES_MAX = 512 << 10 };
+enum { FO_NNG_SPENT_MAX = 4 };
 struct fo_nng_spent { struct { nng_msg *msg; size_t bytes; } kept[FO_NNG_SPENT_MAX]; unsigned count; size_t bytes; };
-/* Keeps it, or frees it. */
-void fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg);
+void fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg);      /* or frees it */
 /* A message of the bytes of both, from what is kept if there is one that fits; s null: a new one, on any thread. NNG's error. */
 FO_MUST_CHECK int fo_nng_msg_of(struct fo_nng_spent *s, struct fo_slice first, struct fo_slice second, nng_msg **ret_msg);
 void fo_nng_spent_fini(struct fo_nng_spent *s);

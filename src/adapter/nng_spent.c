@@ -4,14 +4,18 @@
  * has done with are kept, and sent again with other bytes. */
 #include "adapter/nng_parts.h"
 
-enum { BYTES_MIN = 64 << 10, WASTE_MAX = 2 };   /* smaller ones are not worth it; nor is one so many times as large as its new bytes */
+enum {
+    KEPT_BYTES_MAX = 512 << 10,         /* of all */
+    BYTES_MIN = 64 << 10,               /* smaller ones are not worth it */
+    WASTE_MAX = 2,                      /* nor is one so many times as large as its new bytes */
+};
 
 void
 fo_nng_spent_keep(struct fo_nng_spent *s, nng_msg *take_msg)
 {
     size_t bytes = nng_msg_len(take_msg);
 
-    if (bytes < BYTES_MIN || s->count == FO_NNG_SPENT_MAX || s->bytes + bytes > FO_NNG_SPENT_BYTES_MAX) {
+    if (bytes < BYTES_MIN || s->count == FO_NNG_SPENT_MAX || s->bytes + bytes > KEPT_BYTES_MAX) {
         nng_msg_free(take_msg);
         return;
     }
