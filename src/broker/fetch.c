@@ -11,6 +11,7 @@
  * out. One that all but keeps up is through with what is left in a moment, and gets it in few answers, as each has its price; but
  * half a mebibyte, which stays in the core's cache from the record to the socket, is cheaper than one. */
 enum { FAR_BYTES = 8 << 20, FAR_ANSWER_BYTES_MAX = 64 << 10, NEAR_ANSWER_BYTES_MAX = 512 << 10, RETRY_BUSY_MS = 500 };
+enum { SEARCH_BYTES_MIN = 1 << 10 };    /* a shorter search for nothing is not worth remembering */
 
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn)
@@ -176,14 +177,17 @@ bytes_max_at(const struct fo_fetches *f, const struct fo_request *req, const str
 }
 
 static enum fo_err
-begin(struct fo_fetches *f, const struct fo_request *req, struct fo_stand *ret_stand, struct fo_fill *ret_fill, struct fo_fault *fault)
+begin(struct fo_fetches *f, const struct fo_request *req, struct fo_slice key, struct fo_stand *ret_stand, struct fo_fill *ret_fill, struct fo_fault *fault)
 {
+    const struct fo_stand *searched = fo_recent_searched(&f->recent, key);
     enum fo_err err;
 
     *ret_stand = stand_at(0, (struct fo_wall){ 0 });
     if (f->audience.parked_count >= f->ctx->config->limits.fetches_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
     err = find_start(f, req, ret_stand, fault);
+    if (err == FO_OK && searched != NULL)
+        *ret_stand = *searched;
     if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max_at(f, req, ret_stand), &f->answer) != FO_OK)
         err = fo_fault_set(fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     return err;
@@ -216,12 +220,13 @@ answer_filled(struct fo_fetches *f, uint64_t request, struct fo_slice key, struc
 void
 fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_request *req)
 {
-    uint8_t bytes[FO_WISH_BYTES_MAX + FO_CURSOR_SIZE];
+    uint8_t bytes[FO_RECENT_KEY_BYTES_MAX];
     struct fo_writer key = fo_writer_of(bytes, sizeof bytes);
     struct fo_stand stand;
     struct fo_fault fault;
     struct fo_fill fill;
     enum fo_backlog_end end;
+    uint64_t from_lsn;
     enum fo_err err;
 
     if (req->from == FO_FROM_CURSOR && req->cursor.n < FO_CURSOR_SIZE) {
@@ -230,12 +235,13 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     }
     if (answer_again(f, request, fo_slice_of(bytes, key.n)))
         return;
-    err = begin(f, req, &stand, &fill, &fault);
+    err = begin(f, req, fo_slice_of(bytes, key.n), &stand, &fill, &fault);
     if (err != FO_OK) {
         answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0, &stand);
         return;
     }
-    fo_tail_want(&f->backlog.tail, stand.lane[FO_LANE_NORMAL].lsn);
+    from_lsn = stand.lane[FO_LANE_NORMAL].lsn;
+    fo_tail_want(&f->backlog.tail, from_lsn);
     end = fo_backlog_read(&f->backlog, &req->filter, req->from == FO_FROM_CURSOR, &stand, &fill, &err);
     if (end == FO_BACKLOG_FAILED && fo_fill_events(&fill) == 0) {
         answer_unread(f, request, req, err, &stand);
@@ -245,6 +251,8 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         stand.turn = 0;                     /* nobody is owed anything */
         if (stand.since.us <= f->ctx->wall.us)
             stand.since.us = 0;
+        if (key.n > 0 && fo_fill_events(&fill) == 0 && stand.lane[FO_LANE_NORMAL].lsn - from_lsn >= SEARCH_BYTES_MIN)
+            fo_recent_note_search(&f->recent, fo_slice_of(bytes, key.n), &stand);
     }
     if (end == FO_BACKLOG_END && fo_fill_events(&fill) == 0 && req->timeout_ms > 0) {
         err = fo_audience_park(&f->audience, request, req, stand.since, fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms)));

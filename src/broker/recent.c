@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/recent.h"
 
+#include "base/assert.h"
 #include "base/crc32c.h"
 
 void
@@ -61,4 +62,36 @@ fo_recent_note(struct fo_recent *r, struct fo_slice key, struct fo_slice answer,
     memcpy(a->bytes.p, key.p, key.n);
     memcpy(a->bytes.p + key.n, answer.p, answer.n);
     a->bytes.n = key.n + answer.n;
+}
+
+static struct fo_recent_search *
+find_search(const struct fo_recent *r, struct fo_slice key)
+{
+    for (unsigned i = 0; i < FO_RECENT_SEARCHES; i++)
+        if (fo_slice_is_equal(fo_slice_of(r->search[i].key, r->search[i].key_bytes), key))
+            return (struct fo_recent_search *)(uintptr_t)&r->search[i];
+    return NULL;
+}
+
+const struct fo_stand *
+fo_recent_searched(const struct fo_recent *r, struct fo_slice key)
+{
+    const struct fo_recent_search *s = key.n > 0 ? find_search(r, key) : NULL;
+
+    return s != NULL ? &s->stand : NULL;
+}
+
+void
+fo_recent_note_search(struct fo_recent *r, struct fo_slice key, const struct fo_stand *stand)
+{
+    struct fo_recent_search *s = find_search(r, key);
+
+    fo_assert(key.n > 0 && key.n <= FO_RECENT_KEY_BYTES_MAX);
+    if (s == NULL) {
+        s = &r->search[r->next_search];
+        r->next_search = (r->next_search + 1) % FO_RECENT_SEARCHES;
+        memcpy(s->key, key.p, key.n);
+        s->key_bytes = key.n;
+    }
+    s->stand = *stand;
 }
