@@ -179,14 +179,14 @@ bytes_max_at(const struct fo_fetches *f, const struct fo_request *req, const str
 static enum fo_err
 begin(struct fo_fetches *f, const struct fo_request *req, struct fo_slice key, struct fo_stand *ret_stand, struct fo_fill *ret_fill, struct fo_fault *fault)
 {
-    const struct fo_stand *searched = fo_recent_searched(&f->recent, key);
+    const struct fo_stand *searched;
     enum fo_err err;
 
     *ret_stand = stand_at(0, (struct fo_wall){ 0 });
     if (f->audience.parked_count >= f->ctx->config->limits.fetches_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
     err = find_start(f, req, ret_stand, fault);
-    if (err == FO_OK && searched != NULL)
+    if (err == FO_OK && (searched = fo_recent_searched(&f->recent, key)) != NULL)
         *ret_stand = *searched;
     if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max_at(f, req, ret_stand), &f->answer) != FO_OK)
         err = fo_fault_set(fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
@@ -222,6 +222,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
 {
     uint8_t bytes[FO_RECENT_KEY_BYTES_MAX];
     struct fo_writer key = fo_writer_of(bytes, sizeof bytes);
+    struct fo_slice asked;                  /* empty: by no cursor */
     struct fo_stand stand;
     struct fo_fault fault;
     struct fo_fill fill;
@@ -233,9 +234,10 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         fo_wish_write(req, req->since, &key);
         fo_write_bytes(&key, req->cursor.p, req->cursor.n);
     }
-    if (answer_again(f, request, fo_slice_of(bytes, key.n)))
+    asked = fo_slice_of(bytes, key.n);
+    if (answer_again(f, request, asked))
         return;
-    err = begin(f, req, fo_slice_of(bytes, key.n), &stand, &fill, &fault);
+    err = begin(f, req, asked, &stand, &fill, &fault);
     if (err != FO_OK) {
         answer_error(f, request, req->encoding, &fault, err == FO_ERR_BUSY ? RETRY_BUSY_MS : 0, &stand);
         return;
@@ -251,15 +253,15 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
         stand.turn = 0;                     /* nobody is owed anything */
         if (stand.since.us <= f->ctx->wall.us)
             stand.since.us = 0;
-        if (key.n > 0 && fo_fill_events(&fill) == 0 && stand.lane[FO_LANE_NORMAL].lsn - from_lsn >= SEARCH_BYTES_MIN)
-            fo_recent_note_search(&f->recent, fo_slice_of(bytes, key.n), &stand);
     }
-    if (end == FO_BACKLOG_END && fo_fill_events(&fill) == 0 && req->timeout_ms > 0) {
-        err = fo_audience_park(&f->audience, request, req, stand.since, fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms)));
-        if (err == FO_OK)
+    if (end == FO_BACKLOG_END && fo_fill_events(&fill) == 0) {
+        if (asked.n > 0 && stand.lane[FO_LANE_NORMAL].lsn - from_lsn >= SEARCH_BYTES_MIN)
+            fo_recent_note_search(&f->recent, asked, &stand);
+        if (req->timeout_ms > 0 && fo_audience_park(&f->audience, request, req, stand.since,
+                fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms))) == FO_OK)
             return;
     }
-    answer_filled(f, request, fo_slice_of(bytes, key.n), &fill, &stand);
+    answer_filled(f, request, asked, &fill, &stand);
 }
 
 void

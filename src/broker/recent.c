@@ -84,9 +84,10 @@ fo_recent_searched(const struct fo_recent *r, struct fo_slice key)
 void
 fo_recent_note_search(struct fo_recent *r, struct fo_slice key, const struct fo_stand *stand)
 {
-    struct fo_recent_search *s = find_search(r, key);
+    struct fo_recent_search *s;
 
     fo_assert(key.n > 0 && key.n <= FO_RECENT_KEY_BYTES_MAX);
+    s = find_search(r, key);
     if (s == NULL) {
         s = &r->search[r->next_search];
         r->next_search = (r->next_search + 1) % FO_RECENT_SEARCHES;
