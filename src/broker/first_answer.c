@@ -44,7 +44,7 @@ encode(const struct fo_story *s, enum fo_encoding enc, uint8_t wait, struct fo_a
     }
     needed = wait == FO_WAIT_ALL || wait > r.delivery_count ? r.delivery_count : wait;
     r.is_success = delivered >= needed;
-    return fo_publish_answer_encode(enc, false, false, fo_context_name(s->ctx, 0), &r, 1, out);
+    return fo_publish_answer_encode(enc, false, fo_context_name(s->ctx, 0), &r, 1, out);
 }
 
 enum fo_err

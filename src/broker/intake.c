@@ -184,20 +184,16 @@ give_id(struct fo_intake *in, struct fo_wait *w, struct fo_event *e)
 }
 
 static void
-answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice tenant, const struct fo_dedupe_entry *known)
+answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const struct fo_event *e, const struct fo_dedupe_entry *known)
 {
-    struct fo_wait_event *t = &w->event[i];
+    bool is_own = known->region == 0;   /* another region's: its broker knows the deliveries, see explain there */
     unsigned peers = in->ctx->regions.count - 1;
 
-    t->is_duplicate = true;
-    t->tenant = tenant;
-    t->source = known->region;
-    t->position = (struct fo_position){ known->epoch, known->seq, known->lane };
-    t->accepted_at = known->accepted_at;
+    fo_wait_accepted(in->ctx, w, i, &(struct fo_wait_event){ .id = e->id, .position = { known->epoch, known->seq, known->lane }, .source = known->region,
+        .targets = is_own ? known->targets : 0, .accepted_at = known->accepted_at, .tenant = e->tenant, .is_duplicate = true });
     in->ctx->counters.duplicate_events++;
-    if (known->region != 0)
-        return;                         /* another region's: its broker knows the deliveries, see explain there */
-    t->targets = known->targets;
+    if (!is_own)
+        return;
     if (w->need_seq[known->lane] < known->seq)
         w->need_seq[known->lane] = known->seq;
     for (unsigned p = 0; w->target != NULL && p < peers; p++)
@@ -208,7 +204,6 @@ answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_
 static enum fo_err
 accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, const struct fo_fingerprint *fp)
 {
-    struct fo_wait_event *t = &w->event[i];
     fo_region_set targets = e->targets != 0 ? e->targets : fo_context_all(in->ctx);
     size_t bytes = fo_event_encoded_max(e) + LENGTH_BYTES;
     struct fo_batch *b = open_batch(in, e->lane, targets, bytes, w->event_count - i);
@@ -227,9 +222,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     b->record_at[b->count++] = (uint32_t)b->built.n + LENGTH_BYTES;
     b->built.n += LENGTH_BYTES + record_bytes;
     entry.seq = ++in->last_seq[e->lane];
-    t->position = (struct fo_position){ in->epoch, entry.seq, e->lane };
-    t->targets = targets;
-    t->accepted_at = in->ctx->wall;
+    fo_wait_accepted(in->ctx, w, i, &(struct fo_wait_event){ .id = e->id, .position = { in->epoch, entry.seq, e->lane }, .targets = targets, .accepted_at = in->ctx->wall });
     w->need_seq[e->lane] = entry.seq;
     return fo_dedupe_add(in->dedupe, &entry);
 }
@@ -239,7 +232,7 @@ struct candidate { struct fo_event event; struct fo_fingerprint fp; bool is_refu
 
 /* The first walk: all that can be said of an event by itself. */
 static enum fo_err
-read_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice bytes, struct candidate *ret_c, struct fo_fault *fault)
+read_event(struct fo_intake *in, struct fo_wait *w, struct fo_slice bytes, struct candidate *ret_c, struct fo_fault *fault)
 {
     struct fo_context *ctx = in->ctx;
     const struct fo_event_rules rules = { &ctx->regions, ctx->schemas, ctx->config->limits.event_bytes_max };
@@ -256,7 +249,6 @@ read_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_slice 
         err = give_id(in, w, e);
     if (err != FO_OK)
         return fo_fault_set(fault, err, "", "memory; retry later");
-    w->event[i].id = e->id;
     e->acceptedtime = ctx->wall;
     e->sourceregion = fo_slice_str(fo_context_name(ctx, 0));
     return FO_OK;
@@ -270,7 +262,7 @@ take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate
     enum fo_err err;
 
     if (known != NULL) {
-        answer_duplicate(in, w, i, c->event.tenant, known);
+        answer_duplicate(in, w, i, &c->event, known);
         return FO_OK;
     }
     err = accept(in, w, i, &c->event, &c->fp);
@@ -278,13 +270,10 @@ take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate
 }
 
 static void
-refuse_event(struct fo_intake *in, struct fo_wait_event *t, const struct fo_fault *fault)
+refuse_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, const struct fo_fault *fault)
 {
     in->ctx->counters.refused_events++;
-    t->is_refused = true;
-    t->fault = malloc(sizeof *fault);
-    if (t->fault != NULL)
-        *t->fault = *fault;
+    fo_wait_refused(w, i, fault);
 }
 
 /* In between: where their ids would be known comes into the cache. */
@@ -315,17 +304,17 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
         uint32_t n = w->event_count - first < EVENTS_AHEAD ? w->event_count - first : EVENTS_AHEAD;
 
         for (uint32_t k = 0; k < n; k++) {
-            enum fo_err err = fo_request_next_event(&rest, &event) ? read_event(in, w, first + k, event, &ahead[k], &fault)
+            enum fo_err err = fo_request_next_event(&rest, &event) ? read_event(in, w, event, &ahead[k], &fault)
                 : fo_fault_set(&fault, FO_ERR_INTERNAL, "", "a request that was decoded before");
 
             ahead[k].is_refused = err != FO_OK;
             if (err != FO_OK)
-                refuse_event(in, &w->event[first + k], &fault);
+                refuse_event(in, w, first + k, &fault);
         }
         look_ahead(in, ahead, n);
         for (uint32_t k = 0; k < n; k++)
             if (!ahead[k].is_refused && take_event(in, w, first + k, &ahead[k], &fault) != FO_OK)
-                refuse_event(in, &w->event[first + k], &fault);
+                refuse_event(in, w, first + k, &fault);
     }
 }
 
@@ -363,7 +352,7 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
     enum fo_err err = check_room(in, req, take_msg->body.n + take_scratch->n, &fault, &retry_ms);
 
     if (err == FO_OK) {
-        w = fo_wait_create(in->ctx, req->events_count, req->wait != FO_WAIT_ACCEPTED);
+        w = fo_wait_create(in->ctx, req);
         if (w == NULL)
             err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     }
@@ -376,18 +365,17 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
         return;
     }
     w->request = request;
-    w->msg = *take_msg;
-    w->scratch = *take_scratch;
+    w->bytes = take_msg->body.n + take_scratch->n;
+    take_events(in, w, req);
+    if (w->event != NULL) {             /* the answer names ids, which stand there */
+        w->msg = *take_msg;
+        w->scratch = *take_scratch;
+    } else {
+        in->ctx->transport->ops->msg_free(in->ctx->transport, take_msg);
+        fo_buf_fini(take_scratch);
+    }
     *take_msg = (struct fo_msg){ 0 };
     fo_buf_init(take_scratch);
-    fo_buf_init(&w->ids);
-    w->encoding = req->encoding;
-    w->is_many = req->is_many;
-    w->is_brief = req->is_brief;
-    w->wait = req->wait;
-    w->event_count = req->events_count;
-    w->deadline = fo_instant_add(in->ctx->now, fo_duration_ms(req->timeout_ms));
-    take_events(in, w, req);
     fo_gather_joined(&in->gather);
     fo_waits_add(in->waits, &w);
 }

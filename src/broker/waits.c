@@ -42,16 +42,28 @@ peers_of(const struct fo_context *ctx)
 }
 
 struct fo_wait *
-fo_wait_create(const struct fo_context *ctx, uint32_t event_count, bool has_targets)
+fo_wait_create(const struct fo_context *ctx, const struct fo_request *req)
 {
+    bool is_brief = req->is_brief && req->is_many, has_targets = req->wait != FO_WAIT_ACCEPTED && peers_of(ctx) > 0;
+    bool has_events = !is_brief || req->wait != FO_WAIT_ACCEPTED;
+    uint32_t room = req->events_count > 0 ? req->events_count : 1;
     struct fo_wait *w = calloc(1, sizeof *w);
 
     if (w == NULL)
         return NULL;
-    w->event = calloc(event_count ? event_count : 1, sizeof *w->event);
-    if (has_targets && peers_of(ctx) > 0)
-        w->target = calloc((size_t)event_count * peers_of(ctx), sizeof *w->target);
-    if (w->event == NULL || (has_targets && peers_of(ctx) > 0 && w->target == NULL)) {
+    w->encoding = req->encoding;
+    w->is_many = req->is_many;
+    w->is_brief = is_brief;
+    w->wait = req->wait;
+    w->event_count = w->tally.count = req->events_count;
+    w->deadline = fo_instant_add(ctx->now, fo_duration_ms(req->timeout_ms));
+    fo_buf_init(&w->scratch);
+    fo_buf_init(&w->ids);
+    if (has_events)
+        w->event = calloc(room, sizeof *w->event);
+    if (has_targets)
+        w->target = calloc((size_t)room * peers_of(ctx), sizeof *w->target);
+    if ((has_events && w->event == NULL) || (has_targets && w->target == NULL)) {
         free(w->event);
         free(w->target);
         free(w);
@@ -66,8 +78,9 @@ fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait)
     struct fo_wait *w = *take_wait;
 
     *take_wait = NULL;
-    for (uint32_t i = 0; i < w->event_count; i++)
-        free(w->event[i].fault);
+    for (uint32_t i = 0; i < w->tally.error_count; i++)
+        free(w->tally.error[i].fault);
+    free(w->tally.error);
     if (w->msg.handle != NULL)
         ctx->transport->ops->msg_free(ctx->transport, &w->msg);
     fo_buf_fini(&w->scratch);
@@ -75,6 +88,41 @@ fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait)
     free(w->event);
     free(w->target);
     free(w);
+}
+
+void
+fo_wait_accepted(const struct fo_context *ctx, struct fo_wait *w, uint32_t index, const struct fo_wait_event *event)
+{
+    struct fo_publish_tally *t = &w->tally;
+
+    if (w->event != NULL)
+        w->event[index] = *event;
+    t->last = (struct fo_publish_place){ fo_context_name(ctx, event->source), event->position };
+    if (t->accepted++ == 0)
+        t->first = t->last;
+    t->duplicates += event->is_duplicate;
+}
+
+void
+fo_wait_refused(struct fo_wait *w, uint32_t index, const struct fo_fault *fault)
+{
+    struct fo_publish_tally *t = &w->tally;
+    struct fo_fault *kept = malloc(sizeof *kept);
+    uint32_t at;
+
+    if (t->error == NULL)
+        t->error = malloc(w->event_count * sizeof *t->error);
+    if (kept == NULL || t->error == NULL) {
+        free(kept);
+        w->is_unsaid = true;
+        return;
+    }
+    *kept = *fault;
+    for (at = t->error_count++; at > 0 && t->error[at - 1].index > index; at--)
+        t->error[at] = t->error[at - 1];
+    t->error[at] = (struct fo_publish_error){ index, kept };
+    if (w->event != NULL)
+        w->event[index].fault = kept;
 }
 
 static bool
@@ -107,7 +155,7 @@ is_event_fulfilled(const struct fo_context *ctx, const struct fo_wait *t, uint32
     unsigned delivered, open, peers;
 
     *ret_is_settled = true;
-    if (t->event[i].is_refused)
+    if (t->event[i].fault != NULL)
         return false;
     if (t->wait == FO_WAIT_ACCEPTED || t->target == NULL)
         return true;
@@ -121,7 +169,7 @@ is_event_fulfilled(const struct fo_context *ctx, const struct fo_wait *t, uint32
 static bool
 is_ready(const struct fo_context *ctx, const struct fo_wait *t)
 {
-    for (uint32_t i = 0; i < t->event_count; i++) {
+    for (uint32_t i = 0; t->wait != FO_WAIT_ACCEPTED && i < t->event_count; i++) {
         bool is_settled;
 
         if (!is_event_fulfilled(ctx, t, i, &is_settled) && !is_settled)
@@ -156,49 +204,69 @@ fill_deliveries(const struct fo_context *ctx, const struct fo_wait *t, uint32_t 
 static void
 fill_result(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i, struct fo_publish_result *r, struct fo_delivery *d)
 {
-    static const struct fo_fault no_memory = { FO_ERR_NO_MEMORY, "", "memory; retry later" };
     const struct fo_wait_event *e = &t->event[i];
     bool is_settled;
 
     r->event_id = e->id;
-    if (e->is_refused) {
-        r->fault = e->fault != NULL ? e->fault : &no_memory;
+    r->fault = e->fault;
+    if (e->fault != NULL)
         return;
-    }
     r->is_duplicate = e->is_duplicate;
     r->position = e->position;
     r->region = fo_context_name(ctx, e->source);
     r->total_latency_us = e->is_duplicate ? -1 : t->durable_at.us - e->accepted_at.us;
     r->is_success = is_event_fulfilled(ctx, t, i, &is_settled);
     r->deliveries = d;
-    r->delivery_count = t->is_brief ? 0 : fill_deliveries(ctx, t, i, d, &r->total_latency_us);
+    r->delivery_count = fill_deliveries(ctx, t, i, d, &r->total_latency_us);
+}
+
+/* By which all its events that were accepted are a success, or those whose wait was fulfilled. */
+static enum fo_err
+answer_brief(struct fo_waits *w, struct fo_wait *t)
+{
+    bool is_settled;
+
+    t->tally.successes = t->event == NULL ? t->tally.accepted : 0;
+    for (uint32_t i = 0; t->event != NULL && i < t->event_count; i++)
+        t->tally.successes += is_event_fulfilled(w->ctx, t, i, &is_settled);
+    return fo_publish_brief_encode(t->encoding, fo_context_name(w->ctx, 0), &t->tally, &w->answer);
+}
+
+static enum fo_err
+answer_each(struct fo_waits *w, const struct fo_wait *t)
+{
+    struct fo_publish_result *results = calloc(t->event_count ? t->event_count : 1, sizeof *results);
+    struct fo_delivery *deliveries = calloc((size_t)t->event_count * (peers_of(w->ctx) + 1) + 1, sizeof *deliveries);
+    enum fo_err err = FO_ERR_NO_MEMORY;
+
+    if (results != NULL && deliveries != NULL) {
+        for (uint32_t i = 0; i < t->event_count; i++)
+            fill_result(w->ctx, t, i, &results[i], &deliveries[(size_t)i * peers_of(w->ctx)]);
+        err = fo_publish_answer_encode(t->encoding, t->is_many, fo_context_name(w->ctx, 0), results, t->event_count, &w->answer);
+    }
+    free(results);
+    free(deliveries);
+    return err;
 }
 
 static void
 answer(struct fo_waits *w, struct fo_wait *t)
 {
-    struct fo_publish_result *results = calloc(t->event_count ? t->event_count : 1, sizeof *results);
-    struct fo_delivery *deliveries = calloc(t->is_brief ? 1 : (size_t)t->event_count * (peers_of(w->ctx) + 1) + 1, sizeof *deliveries);
     enum fo_err err = FO_ERR_NO_MEMORY;
 
     w->answer.n = 0;
-    if (results != NULL && deliveries != NULL) {
-        for (uint32_t i = 0; i < t->event_count; i++)
-            fill_result(w->ctx, t, i, &results[i], t->is_brief ? deliveries : &deliveries[(size_t)i * peers_of(w->ctx)]);
-        err = fo_publish_answer_encode(t->encoding, t->is_many, t->is_brief, fo_context_name(w->ctx, 0), results, t->event_count, &w->answer);
-    }
+    if (!t->is_unsaid)
+        err = t->is_brief ? answer_brief(w, t) : answer_each(w, t);
     if (err != FO_OK)
         fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
     w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
-    free(results);
-    free(deliveries);
 }
 
 /* The one event of the request was accepted before: its first answer has latencies that only the journal remembers. */
 static bool
 is_answered_before(const struct fo_wait *t)
 {
-    return t->event_count == 1 && !t->is_many && !t->event[0].is_refused && t->event[0].is_duplicate && t->event[0].source == 0;
+    return !t->is_many && t->tally.duplicates == 1 && t->event[0].source == 0;
 }
 
 static void
@@ -269,7 +337,7 @@ fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait)
     t->next = NULL;
     *w->durable_last = t;
     w->durable_last = &t->next;
-    w->durable_bytes += t->msg.body.n + t->scratch.n;
+    w->durable_bytes += t->bytes;
 }
 
 void
@@ -281,7 +349,7 @@ fo_waits_flush(struct fo_waits *w)
         w->durable_first = t->next;
         if (w->durable_first == NULL)
             w->durable_last = &w->durable_first;
-        w->durable_bytes -= t->msg.body.n + t->scratch.n;
+        w->durable_bytes -= t->bytes;
         now_durable(w, t);
     }
 }
@@ -306,7 +374,7 @@ settle_wait(struct fo_waits *w, struct fo_wait *t, unsigned peer, enum fo_lane l
         const struct fo_wait_event *e = &t->event[i];
         struct fo_wait_target *g = &t->target[i * peers_of(w->ctx) + peer - 1];
 
-        if (e->is_refused || e->source != 0 || e->position.lane != lane || !(e->targets >> peer & 1) || g->state != FO_DELIVERY_PENDING)
+        if (e->fault != NULL || e->source != 0 || e->position.lane != lane || !(e->targets >> peer & 1) || g->state != FO_DELIVERY_PENDING)
             continue;
         if (e->position.seq < span->from_seq || e->position.seq > span->to_seq)
             continue;
@@ -361,7 +429,7 @@ fo_waits_check_deadlines(struct fo_waits *w)
 
         if (!fo_instant_is_before(w->ctx->now, t->deadline)) {
             *at = t->next;
-            w->durable_bytes -= t->msg.body.n + t->scratch.n;
+            w->durable_bytes -= t->bytes;
             refuse_late(w, t);
             continue;
         }

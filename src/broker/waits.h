@@ -13,8 +13,7 @@
 
 struct fo_wait_target { uint8_t region; uint8_t state; uint32_t attempts; int64_t latency_us; };
 struct fo_wait_event {
-    bool is_refused;
-    struct fo_fault *fault;             /* why it was refused; null: there was no memory to say it. Owned */
+    const struct fo_fault *fault;       /* why it was refused; null: it was not */
     struct fo_slice id;
     struct fo_position position;
     unsigned source;                    /* region index of the position; another region's for a duplicate of its event */
@@ -29,12 +28,15 @@ struct fo_wait {
     uint64_t request;
     struct fo_msg msg;                  /* ids are slices into it, or into scratch or ids; gone once the events are durable */
     struct fo_buf scratch, ids;
+    size_t bytes;                       /* of the request */
     enum fo_encoding encoding;
     bool is_many, is_brief;
+    bool is_unsaid;                     /* no memory to say what became of each event: the answer says nothing of any */
     uint8_t wait;
     struct fo_instant deadline;
     uint64_t need_seq[FO_LANES];        /* own events up to here are to be durable */
-    struct fo_wait_event *event; uint32_t event_count;
+    struct fo_wait_event *event; uint32_t event_count;      /* event: null when the tally says all that is asked */
+    struct fo_publish_tally tally;      /* its errors are owned, brief or not; the rest of it is for a brief answer */
     struct fo_wait_target *target;      /* event_count * regions - 1, when wait is not accepted; else null */
     struct fo_wall durable_at;
 };
@@ -54,9 +56,12 @@ struct fo_waits {
 
 void fo_waits_init(struct fo_waits *w, struct fo_context *ctx, const uint64_t durable_seq[FO_LANES]);
 void fo_waits_fini(struct fo_waits *w);
-/* A wait with room for event_count events; null without memory. The caller fills it in and adds or destroys it. */
-struct fo_wait *fo_wait_create(const struct fo_context *ctx, uint32_t event_count, bool has_targets);
+/* A wait for the answer to `req`; null without memory. The caller fills it in and adds or destroys it. */
+struct fo_wait *fo_wait_create(const struct fo_context *ctx, const struct fo_request *req);
 void fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait);
+/* What became of the event at that index of the request; each is told once, those that are accepted in their order. */
+void fo_wait_accepted(const struct fo_context *ctx, struct fo_wait *w, uint32_t index, const struct fo_wait_event *event);
+void fo_wait_refused(struct fo_wait *w, uint32_t index, const struct fo_fault *fault);
 /* Answers at once if nothing is to be waited for. */
 void fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait);
 /* Own events of the lane up to seq are durable; answered by flush. */

@@ -77,10 +77,20 @@ struct fo_publish_result {                  /* one event's answer */
     bool is_success;                        /* the wait was fulfilled */
 };
 
-/* Appends the answer. count 1 and !is_many: one map; else {"success","count","results":[...]}, or when brief
- * {"success","count","accepted","duplicates","errors":[{"index",...}],"positions":[first,last]}. */
-FO_MUST_CHECK enum fo_err fo_publish_answer_encode(enum fo_encoding enc, bool is_many, bool is_brief, const char *region,
-    const struct fo_publish_result *results, unsigned count, struct fo_buf *out);
+/* What a brief answer says of many events. */
+struct fo_publish_place { const char *region; struct fo_position position; };       /* region null: this region's */
+struct fo_publish_error { uint32_t index; struct fo_fault *fault; };
+struct fo_publish_tally {
+    uint32_t count, accepted, duplicates, successes;        /* duplicates are among the accepted */
+    struct fo_publish_place first, last;                    /* of the accepted, if there are any */
+    struct fo_publish_error *error; uint32_t error_count;
+};
+
+/* Appends the answer. count 1 and !is_many: one map; else {"success","count","results":[...]}. */
+FO_MUST_CHECK enum fo_err fo_publish_answer_encode(enum fo_encoding enc, bool is_many, const char *region, const struct fo_publish_result *results, unsigned count,
+    struct fo_buf *out);
+/* {"success","count","accepted","duplicates","errors":[{"index",...}],"positions":[first,last]}. */
+FO_MUST_CHECK enum fo_err fo_publish_brief_encode(enum fo_encoding enc, const char *region, const struct fo_publish_tally *tally, struct fo_buf *out);
 /* {"success": false, "error": {"code", "path", "message", "retryAfterMs"}}; retry_after_ms 0: none given. */
 FO_MUST_CHECK enum fo_err fo_error_answer_encode(enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_after_ms, struct fo_buf *out);
 /* For when there is no memory to make an answer: an error `timeout`, for it is not said what became of the request. Static. */

@@ -145,29 +145,6 @@ emit_result(struct fo_emit *e, const char *region, const struct fo_publish_resul
     fo_emit_map_end(e);
 }
 
-struct tally { uint32_t accepted, duplicates, failed, successes; const struct fo_publish_result *first, *last; };
-
-static struct tally
-count_results(const struct fo_publish_result *results, unsigned count)
-{
-    struct tally t = { 0 };
-
-    for (unsigned i = 0; i < count; i++) {
-        const struct fo_publish_result *r = &results[i];
-        if (r->fault != NULL) {
-            t.failed++;
-            continue;
-        }
-        t.accepted++;
-        t.duplicates += r->is_duplicate;
-        t.successes += r->is_success;
-        if (t.first == NULL)
-            t.first = r;
-        t.last = r;
-    }
-    return t;
-}
-
 static void
 emit_count(struct fo_emit *e, const char *key, uint32_t v)
 {
@@ -176,43 +153,50 @@ emit_count(struct fo_emit *e, const char *key, uint32_t v)
 }
 
 static void
-emit_brief(struct fo_emit *e, const char *region, const struct fo_publish_result *results, unsigned count)
+emit_place(struct fo_emit *e, const char *region, const struct fo_publish_place *at)
 {
-    struct tally t = count_results(results, count);
+    emit_position(e, at->region != NULL ? at->region : region, at->position);
+}
 
-    fo_emit_map(e, 6);
-    emit_success(e, t.successes == count);
-    emit_count(e, "count", count);
-    emit_count(e, "accepted", t.accepted);
-    emit_count(e, "duplicates", t.duplicates);
-    fo_emit_key(e, "errors");
-    fo_emit_array(e, t.failed);
-    for (unsigned i = 0; i < count && t.failed > 0; i++) {
-        if (results[i].fault == NULL)
-            continue;
-        fo_emit_map(e, 2);
-        emit_count(e, "index", i);
-        emit_error(e, results[i].fault, 0);
-        fo_emit_map_end(e);
+enum fo_err
+fo_publish_brief_encode(enum fo_encoding enc, const char *region, const struct fo_publish_tally *t, struct fo_buf *out)
+{
+    struct fo_emit e = fo_emit_of(enc, out);
+
+    fo_emit_map(&e, 6);
+    emit_success(&e, t->successes == t->count);
+    emit_count(&e, "count", t->count);
+    emit_count(&e, "accepted", t->accepted);
+    emit_count(&e, "duplicates", t->duplicates);
+    fo_emit_key(&e, "errors");
+    fo_emit_array(&e, t->error_count);
+    for (uint32_t i = 0; i < t->error_count; i++) {
+        fo_emit_map(&e, 2);
+        emit_count(&e, "index", t->error[i].index);
+        emit_error(&e, t->error[i].fault, 0);
+        fo_emit_map_end(&e);
     }
-    fo_emit_array_end(e);
-    fo_emit_key(e, "positions");
-    fo_emit_array(e, t.first != NULL ? 2 : 0);
-    if (t.first != NULL) {
-        emit_position(e, t.first->region != NULL ? t.first->region : region, t.first->position);
-        emit_position(e, t.last->region != NULL ? t.last->region : region, t.last->position);
+    fo_emit_array_end(&e);
+    fo_emit_key(&e, "positions");
+    fo_emit_array(&e, t->accepted > 0 ? 2 : 0);
+    if (t->accepted > 0) {
+        emit_place(&e, region, &t->first);
+        emit_place(&e, region, &t->last);
     }
-    fo_emit_array_end(e);
-    fo_emit_map_end(e);
+    fo_emit_array_end(&e);
+    fo_emit_map_end(&e);
+    return e.err;
 }
 
 static void
 emit_many(struct fo_emit *e, const char *region, const struct fo_publish_result *results, unsigned count)
 {
-    struct tally t = count_results(results, count);
+    bool is_success = true;
 
+    for (unsigned i = 0; i < count; i++)
+        is_success &= results[i].fault == NULL && results[i].is_success;
     fo_emit_map(e, 3);
-    emit_success(e, t.successes == count);
+    emit_success(e, is_success);
     emit_count(e, "count", count);
     fo_emit_key(e, "results");
     fo_emit_array(e, count);
@@ -223,18 +207,15 @@ emit_many(struct fo_emit *e, const char *region, const struct fo_publish_result 
 }
 
 enum fo_err
-fo_publish_answer_encode(enum fo_encoding enc, bool is_many, bool is_brief, const char *region,
-    const struct fo_publish_result *results, unsigned count, struct fo_buf *out)
+fo_publish_answer_encode(enum fo_encoding enc, bool is_many, const char *region, const struct fo_publish_result *results, unsigned count, struct fo_buf *out)
 {
     struct fo_emit e = fo_emit_of(enc, out);
 
     fo_assert(is_many || count == 1);
-    if (!is_many)
-        emit_result(&e, region, results);
-    else if (is_brief)
-        emit_brief(&e, region, results, count);
-    else
+    if (is_many)
         emit_many(&e, region, results, count);
+    else
+        emit_result(&e, region, results);
     return e.err;
 }
 

@@ -173,7 +173,7 @@ test_the_broker_understands_a_fetch(void **state)
 static void
 make_answer(bool is_brief, struct fo_buf *out)
 {
-    static const struct fo_fault refused = { FO_ERR_SCHEMA, "data.status", "must be text" };
+    static struct fo_fault refused = { FO_ERR_SCHEMA, "data.status", "must be text" };
     struct fo_publish_result r[3] = {
         { .event_id = FO_SLICE_LIT("a"), .position = { 0x18f, 42, FO_LANE_HIGH }, .deliveries = deliveries, .delivery_count = 2,
             .total_latency_us = 1200, .is_success = false },
@@ -182,7 +182,14 @@ make_answer(bool is_brief, struct fo_buf *out)
             .is_success = true },
     };
 
-    assert_int_equal(fo_publish_answer_encode(FO_ENC_MSGPACK, true, is_brief, "us-east-1", r, 3, out), FO_OK);
+    struct fo_publish_error error = { 1, &refused };
+    struct fo_publish_tally tally = { .count = 3, .accepted = 2, .duplicates = 1, .successes = 1, .first = { NULL, r[0].position }, .last = { NULL, r[2].position },
+        .error = &error, .error_count = 1 };
+
+    if (is_brief)
+        assert_int_equal(fo_publish_brief_encode(FO_ENC_MSGPACK, "us-east-1", &tally, out), FO_OK);
+    else
+        assert_int_equal(fo_publish_answer_encode(FO_ENC_MSGPACK, true, "us-east-1", r, 3, out), FO_OK);
 }
 
 static void

@@ -94,16 +94,37 @@ take_event(struct door *d, struct fo_slice bytes, struct fo_publish_result *resu
     keep(d, d->region, &e, result->position);
 }
 
+static struct fo_publish_tally
+tally_of(const struct fo_publish_result *results, struct fo_fault *faults, uint32_t count, struct fo_publish_error *errors)
+{
+    struct fo_publish_tally t = { .count = count, .error = errors };
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (results[i].fault != NULL) {
+            errors[t.error_count++] = (struct fo_publish_error){ i, &faults[i] };
+            continue;
+        }
+        t.last = (struct fo_publish_place){ results[i].region, results[i].position };
+        if (t.accepted++ == 0)
+            t.first = t.last;
+        t.duplicates += results[i].is_duplicate;
+        t.successes += results[i].is_success;
+    }
+    return t;
+}
+
 static void
 answer_publish(struct door *d, const struct fo_request *request, struct fo_buf *out)
 {
     struct fo_publish_result *results = calloc(request->events_count, sizeof(*results));
     struct fo_fault *faults = calloc(request->events_count, sizeof(*faults));
+    struct fo_publish_error *errors = calloc(request->events_count, sizeof(*errors));
+    struct fo_publish_tally tally;
     struct fo_request rest = *request;
     struct fo_fault busy = { .err = FO_ERR_BUSY };
     struct fo_slice bytes;
 
-    MUST(results != NULL && faults != NULL);
+    MUST(results != NULL && faults != NULL && errors != NULL);
     d->publishes++;
     if (d->busy_left > 0) {
         d->busy_left--;
@@ -111,11 +132,13 @@ answer_publish(struct door *d, const struct fo_request *request, struct fo_buf *
     } else {
         for (uint32_t i = 0; fo_request_next_event(&rest, &bytes); i++)
             take_event(d, bytes, &results[i], &faults[i]);
-        MUST(fo_publish_answer_encode(request->encoding, request->is_many, request->is_brief, d->region, results,
-            request->events_count, out) == FO_OK);
+        tally = tally_of(results, faults, request->events_count, errors);
+        MUST((request->is_brief && request->is_many ? fo_publish_brief_encode(request->encoding, d->region, &tally, out)
+            : fo_publish_answer_encode(request->encoding, request->is_many, d->region, results, request->events_count, out)) == FO_OK);
     }
     free(results);
     free(faults);
+    free(errors);
 }
 
 /* Where a fetch begins; cursors are "c1.REGION.INDEX". False: gone. */

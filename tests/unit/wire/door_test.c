@@ -65,7 +65,7 @@ encode_one(enum fo_encoding enc, struct fo_buf *out)
     struct fo_publish_result r = accepted("e-\"1\"", 42);
 
     r.total_latency_us = 1200;
-    return fo_publish_answer_encode(enc, false, false, "us-east-1", &r, 1, out);
+    return fo_publish_answer_encode(enc, false, "us-east-1", &r, 1, out);
 }
 
 static enum fo_err
@@ -77,7 +77,7 @@ encode_unsettled(enum fo_encoding enc, struct fo_buf *out)
     r.delivery_count = 0;
     r.is_success = false;
     r.is_duplicate = true;
-    return fo_publish_answer_encode(enc, false, false, "us-east-1", &r, 1, out);
+    return fo_publish_answer_encode(enc, false, "us-east-1", &r, 1, out);
 }
 
 static enum fo_err
@@ -85,7 +85,7 @@ encode_refused(enum fo_encoding enc, struct fo_buf *out)
 {
     struct fo_publish_result r = refused();
 
-    return fo_publish_answer_encode(enc, false, false, "us-east-1", &r, 1, out);
+    return fo_publish_answer_encode(enc, false, "us-east-1", &r, 1, out);
 }
 
 static enum fo_err
@@ -95,25 +95,29 @@ encode_many(enum fo_encoding enc, struct fo_buf *out)
 
     r[0].delivery_count = 0;
     r[0].total_latency_us = 250;
-    return fo_publish_answer_encode(enc, true, false, "us-east-1", r, 2, out);
+    return fo_publish_answer_encode(enc, true, "us-east-1", r, 2, out);
 }
 
 static enum fo_err
 encode_brief(enum fo_encoding enc, struct fo_buf *out)
 {
-    struct fo_publish_result r[] = { accepted("a", 1), refused(), accepted("b", 2), accepted("c", 3) };
+    struct fo_fault why = *refused().fault;
+    struct fo_publish_error error = { 1, &why };
+    struct fo_publish_tally t = { .count = 4, .accepted = 3, .duplicates = 1, .successes = 3, .first = { NULL, accepted("a", 1).position },
+        .last = { "eu-west-1", accepted("c", 3).position },     /* accepted there before */
+        .error = &error, .error_count = 1 };
 
-    r[3].is_duplicate = true;
-    r[3].region = "eu-west-1";              /* accepted there before */
-    return fo_publish_answer_encode(enc, true, true, "us-east-1", r, 4, out);
+    return fo_publish_brief_encode(enc, "us-east-1", &t, out);
 }
 
 static enum fo_err
 encode_brief_none(enum fo_encoding enc, struct fo_buf *out)
 {
-    struct fo_publish_result r = refused();
+    struct fo_fault why = *refused().fault;
+    struct fo_publish_error error = { 0, &why };
+    struct fo_publish_tally t = { .count = 1, .error = &error, .error_count = 1 };
 
-    return fo_publish_answer_encode(enc, true, true, "us-east-1", &r, 1, out);
+    return fo_publish_brief_encode(enc, "us-east-1", &t, out);
 }
 
 static void
@@ -191,7 +195,7 @@ milliseconds_are_written_without_needless_digits(void **state)
 
         r.total_latency_us = cases[i].us;
         out.n = 0;
-        assert_int_equal(fo_publish_answer_encode(FO_ENC_JSON, false, false, "r", &r, 1, &out), FO_OK);
+        assert_int_equal(fo_publish_answer_encode(FO_ENC_JSON, false, "r", &r, 1, &out), FO_OK);
         out.p[out.n - 1] = '\0';            /* the closing brace */
         at = strstr((char *)out.p, "\"totalLatencyMs\":");
         assert_non_null(at);
