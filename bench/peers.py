@@ -152,21 +152,33 @@ class Raw(Peer):
     durable = ()
 
     def up(self):
-        self.start("relay", "-l", 17001, "-o", 17002, "-n", 2, *self.log())
+        relay = self.needs[0]
+        self.start(relay, "-l", 17001, "-o", 17002, "-n", 2, *self.log("A"))
         time.sleep(0.2)
-        self.start("relay", "-c", 17002, "-o", 17003)
-        self.start("relay", "-c", 17002, "-o", 17004)
+        self.start(relay, "-c", 17002, "-o", 17003, *self.log("B"))
+        self.start(relay, "-c", 17002, "-o", 17004, *self.log("C"))
         time.sleep(0.3)
 
-    def log(self):
+    def log(self, _region):
         return ()
 
 
 class RawDurable(Raw):
+    """Syncs in A only, for the ack; what it forwards does not wait for that."""
+
     name, driver, promises, has_sync = "raw relay + fdatasync", "rawack", "yes · no · no", True
 
-    def log(self):
-        return "-d", self.directory("A") / "log"
+    def log(self, region):
+        return ("-d", self.directory(region) / "log") if region == "A" else ()
+
+
+class RawPromises(RawDurable):
+    """What we promise, and nothing else: the least that it can cost."""
+
+    name, promises, needs = "raw relay + our promises", "yes · yes · yes", ("relay_promises",)
+
+    def log(self, region):
+        return "-d", self.directory(region) / "log"
 
 
 class Zmq(Peer):
@@ -366,6 +378,6 @@ class Rabbit(Peer):
         return found
 
 
-ALL = {"fanout": Fanout, "fanout-process": FanoutProcess, "raw": Raw, "raw-durable": RawDurable, "zmq": Zmq, "nats": Nats, "nats-routes": NatsRoutes,
+ALL = {"fanout": Fanout, "fanout-process": FanoutProcess, "raw": Raw, "raw-durable": RawDurable, "raw-promises": RawPromises, "zmq": Zmq, "nats": Nats, "nats-routes": NatsRoutes,
        "nats-leafs": NatsLeafs, "redis": Redis, "redis-streams": RedisStreams, "redis-streams-sync": RedisStreamsSync, "nng": Nng, "jetstream": JetStream,
        "jetstream-sync": JetStreamSync, "mosquitto": Mosquitto, "mosquitto-qos1": Mosquitto1, "rabbitmq": Rabbit}

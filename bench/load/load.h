@@ -50,6 +50,9 @@ extern const struct driver driver_fanout, driver_raw, driver_rawack, driver_nats
 
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 int dial(int port);                                     /* connected, without Nagle's delay */
+int dial_soon(int port);                                /* waits until somebody listens there */
+int listen_at(int port);
+int accept_one(int listener);                           /* the next connection */
 void put_all(int fd, const void *p, size_t n);          /* blocks until everything is written */
 void reply(struct client *c, const void *p, size_t n);  /* written after this parse */
 void event(struct client *c, const char *payload);      /* a subscriber has one payload */

@@ -5,64 +5,19 @@
  *         -o PORT -n K        outputs: accept K connections there, then start
  *         [-d FILE]           append input to FILE, fdatasync in a second thread, and after every sync write the
  *                             8-byte count of durable 256-byte records back upstream (group commit) */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+#include "load.h"
 
 enum { REC = 256 };
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static uint64_t written;
 static int in, logfd = -1;
-
-static int
-sock(struct sockaddr_in *a, int port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    *a = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return fd;
-}
-
-static int
-listen_at(int port)
-{
-    struct sockaddr_in a;
-    int fd = sock(&a, port);
-    if (bind(fd, (void *)&a, sizeof a) || listen(fd, 8)) {
-        perror("listen");
-        exit(1);
-    }
-    return fd;
-}
-
-static int
-nodelay(int fd)
-{
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
-}
-
-static void
-all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t k = write(fd, p, n);
-        if (k <= 0)
-            exit(0);
-        p += k;
-        n -= k;
-    }
-}
 
 static void *
 syncer(void *arg)
@@ -80,7 +35,7 @@ syncer(void *arg)
         }
         done = upto;
         uint64_t recs = done / REC;
-        all(in, (char *)&recs, sizeof recs);
+        put_all(in, &recs, sizeof recs);
     }
     return arg;
 }
@@ -118,25 +73,12 @@ main(int ac, char **av)
         perror(file);
         return 1;
     }
-    if (cport) { /* take a slot upstream first, so that the chain forms */
-        struct sockaddr_in a;
-        for (int i = 0;; i++) {
-            in = sock(&a, cport);
-            if (!connect(in, (void *)&a, sizeof a))
-                break;
-            close(in);
-            usleep(20000);
-            if (i > 500) {
-                perror("connect");
-                return 1;
-            }
-        }
-    }
+    if (cport) /* take a slot upstream first, so that the chain forms */
+        in = dial_soon(cport);
     for (int i = 0; i < n; i++)
-        out[i] = nodelay(accept(ol, 0, 0));
+        out[i] = accept_one(ol);
     if (lport)
-        in = accept(il, 0, 0);
-    nodelay(in);
+        in = accept_one(il);
     pthread_t t;
     if (file)
         pthread_create(&t, 0, syncer, 0);
@@ -152,7 +94,7 @@ main(int ac, char **av)
             pthread_mutex_unlock(&mu);
         }
         for (int i = 0; i < n; i++)
-            all(out[i], buf, k);
+            put_all(out[i], buf, (size_t)k);
     }
     return 0;
 }
