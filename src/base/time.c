@@ -175,6 +175,9 @@ fo_wall_parse(const char *text, size_t n, struct fo_wall *ret_t)
     seconds += days_from_civil(c) * DAY_SECONDS;
     if (second == 60 && seconds % DAY_SECONDS != 0)
         return FO_ERR_PARSE;
-    ret_t->us = seconds * SECOND_US + us;
+    us += seconds * SECOND_US;
+    if (us < year_zero_us || us >= year_10000_us)       /* an offset or a leap second can lead out of the years that there are */
+        return FO_ERR_PARSE;
+    ret_t->us = us;
     return FO_OK;
 }
