@@ -162,8 +162,8 @@ answer(struct bench *b)
     b->answer.n = 0;
     must(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &b->answer), "answer");
     for (unsigned i = 0; i < COUNT; i++)
-        must(fo_fetch_answer_add(&a, regions.name[0], &(struct fo_position){ b->header.epoch, b->header.first_seq + i, FO_LANE_NORMAL }, b->found[i]), "answer");
-    must(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c1")), "answer");
+        must(fo_fetch_answer_add(&a, regions.name[0], &(struct fo_position){ b->header.epoch, b->header.first_seq + i, FO_LANE_NORMAL }, b->found[i], NULL, 0), "answer");
+    must(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c1"), (struct fo_wall){ 1 }), "answer");
 }
 
 static void

@@ -283,8 +283,26 @@ gather(struct reading *g, struct fo_stand *stand, struct fo_fill *fill, enum fo_
     }
 }
 
+/* A lane that is not at its end has left what is behind its place, appended no earlier than the batch that is looked at, or if there is none
+ * than the checkpoint before. */
+static struct fo_wall
+through(const struct reading *g)
+{
+    struct fo_wall to = { INT64_MAX };
+
+    for (int i = 0; i < FO_LANES; i++) {
+        const struct source *s = &g->source[i];
+        struct fo_wall at = s->has_batch ? s->at : fo_state_time_of(g->b->state, s->place->lsn);
+
+        if (!s->is_at_end)
+            to = fo_wall_earlier(to, at);
+    }
+    return to;
+}
+
 enum fo_backlog_end
-fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cursor, struct fo_stand *stand, struct fo_fill *fill, enum fo_err *ret_err)
+fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cursor, struct fo_stand *stand, struct fo_fill *fill,
+    struct fo_wall *ret_through, enum fo_err *ret_err)
 {
     static struct fo_journal_batch room[FO_LANES];     /* loop thread only */
     struct reading g = { .b = b, .filter = filter, .is_any = fo_filter_is_any(filter), .is_cursor = is_cursor, .since = stand->since };
@@ -293,6 +311,7 @@ fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cu
     for (int i = 0; i < FO_LANES; i++)
         g.source[i] = (struct source){ .lane = (enum fo_lane)i, .place = &stand->lane[i], .asked_lsn = stand->lane[i].lsn, .room = &room[i] };
     end = gather(&g, stand, fill, ret_err);
+    *ret_through = through(&g);
     let_readers_go(b);
     return end;
 }

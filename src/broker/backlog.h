@@ -37,8 +37,9 @@ enum fo_backlog_end {
 
 void fo_backlog_init(struct fo_backlog *b, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn);
 void fo_backlog_fini(struct fo_backlog *b);
-/* Fills with what matches from stand on, and moves stand behind it. What could not be read is not stepped over. */
+/* Fills with what matches from stand on, and moves stand behind it. What could not be read is not stepped over.
+ * ret_through: nothing that was appended before is left, in any lane; us INT64_MAX: nothing at all is. */
 enum fo_backlog_end fo_backlog_read(struct fo_backlog *b, const struct fo_filter *filter, bool is_cursor, struct fo_stand *stand, struct fo_fill *fill,
-    enum fo_err *ret_err);
+    struct fo_wall *ret_through, enum fo_err *ret_err);
 /* The stand with places that are not retained any more moved to the earliest that is. True: records of a lane are gone between. */
 bool fo_backlog_clamp(const struct fo_backlog *b, uint64_t first_lsn, struct fo_stand *stand);

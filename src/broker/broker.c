@@ -45,6 +45,8 @@ join_parts(struct fo_broker *b, uint64_t durable_lsn)
     b->waits.first_answer = ask_first;
     b->waits.first_answer_user = b;
     fo_fetches_init(&b->fetches, &b->ctx, &b->state, &b->pool, durable_lsn);
+    b->fetches.through.forward = &b->forward;
+    b->fetches.through.store = &b->store;
     b->intake.ctx = &b->ctx;
     b->intake.store = &b->store;
     b->intake.waits = &b->waits;

@@ -16,7 +16,7 @@ enum { SEARCH_BYTES_MIN = 1 << 10 };    /* a shorter search for nothing is not w
 void
 fo_fetches_init(struct fo_fetches *f, struct fo_context *ctx, const struct fo_state *state, struct fo_batch_pool *pool, uint64_t stored_lsn)
 {
-    *f = (struct fo_fetches){ .ctx = ctx, .epoch = fo_epochs_current(&state->epochs) };
+    *f = (struct fo_fetches){ .ctx = ctx, .epoch = fo_epochs_current(&state->epochs), .through = { .ctx = ctx } };
     f->fresh_last = &f->fresh;
     fo_backlog_init(&f->backlog, ctx, state, pool, stored_lsn);
     fo_audience_init(&f->audience);
@@ -75,14 +75,19 @@ answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const
     reply(f, request, err == FO_OK ? fo_buf_slice(&f->answer) : fo_fallback_answer(enc));
 }
 
-/* The finished answer; without memory for it, one that leaves the reader with the cursor that it has. */
+/* The finished answer; without memory for it, one that leaves the reader with the cursor that it has. left_at: when what it leaves was
+ * appended, or later. */
 static struct fo_slice
-finish(struct fo_fetches *f, struct fo_fill *fill, const struct fo_stand *stand)
+finish(struct fo_fetches *f, struct fo_fill *fill, const struct fo_stand *stand, struct fo_wall left_at)
 {
+    struct fo_wall through = fo_through_now(&f->through);
     char cursor[FO_CURSOR_SIZE];
 
+    if (f->fresh != NULL)
+        left_at = fo_wall_earlier(left_at, f->fresh->at);
+    through = fo_wall_earlier(through, left_at);
     stand_format(f, stand, cursor);
-    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor)) == FO_OK)
+    if (fo_fetch_answer_finish(&fill->answer, fo_slice_str(cursor), through) == FO_OK)
         return fo_buf_slice(&f->answer);
     fo_log(FO_LOG_ERROR, "answer_failed", FO_E(FO_ERR_NO_MEMORY));
     return fo_fallback_answer(fill->answer.enc);
@@ -188,7 +193,7 @@ begin(struct fo_fetches *f, const struct fo_request *req, struct fo_slice key, s
     err = find_start(f, req, ret_stand, fault);
     if (err == FO_OK && (searched = fo_recent_searched(&f->recent, key)) != NULL)
         *ret_stand = *searched;
-    if (err == FO_OK && fo_fill_begin(ret_fill, req->encoding, req->events_max, bytes_max_at(f, req, ret_stand), &f->answer) != FO_OK)
+    if (err == FO_OK && fo_fill_begin(ret_fill, f->ctx, req->encoding, req->events_max, bytes_max_at(f, req, ret_stand), &f->answer) != FO_OK)
         err = fo_fault_set(fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     return err;
 }
@@ -207,9 +212,9 @@ answer_again(struct fo_fetches *f, uint64_t request, struct fo_slice key)
 }
 
 static void
-answer_filled(struct fo_fetches *f, uint64_t request, struct fo_slice key, struct fo_fill *fill, const struct fo_stand *stand)
+answer_filled(struct fo_fetches *f, uint64_t request, struct fo_slice key, struct fo_fill *fill, const struct fo_stand *stand, struct fo_wall left_at)
 {
-    struct fo_slice body = finish(f, fill, stand);
+    struct fo_slice body = finish(f, fill, stand, left_at);
 
     if (key.n > 0 && fo_fill_events(fill) > 0 && body.p == f->answer.p)
         fo_recent_note(&f->recent, key, body, fo_fill_events(fill), stand->lane[FO_LANE_HIGH].lsn, first_lsn(f));
@@ -227,6 +232,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     struct fo_fault fault;
     struct fo_fill fill;
     enum fo_backlog_end end;
+    struct fo_wall left_at;
     uint64_t from_lsn;
     enum fo_err err;
 
@@ -244,7 +250,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
     }
     from_lsn = stand.lane[FO_LANE_NORMAL].lsn;
     fo_tail_want(&f->backlog.tail, from_lsn);
-    end = fo_backlog_read(&f->backlog, &req->filter, req->from == FO_FROM_CURSOR, &stand, &fill, &err);
+    end = fo_backlog_read(&f->backlog, &req->filter, req->from == FO_FROM_CURSOR, &stand, &fill, &left_at, &err);
     if (end == FO_BACKLOG_FAILED && fo_fill_events(&fill) == 0) {
         answer_unread(f, request, req, err, &stand);
         return;
@@ -261,7 +267,7 @@ fo_fetches_request(struct fo_fetches *f, uint64_t request, const struct fo_reque
                 fo_instant_add(f->ctx->now, fo_duration_ms(req->timeout_ms))) == FO_OK)
             return;
     }
-    answer_filled(f, request, asked, &fill, &stand);
+    answer_filled(f, request, asked, &fill, &stand, left_at);
 }
 
 void
@@ -270,6 +276,7 @@ fo_fetches_add(struct fo_fetches *f, struct fo_batch **take_batch)
     for (uint32_t i = 0; !(*take_batch)->is_own && i < (*take_batch)->count; i++)
         if ((*take_batch)->verdict[i] != 0)
             f->backlog.clean_from_lsn = (*take_batch)->lsn + 1;
+    fo_through_note(&f->through, *take_batch);
     *f->fresh_last = *take_batch;
     f->fresh_last = &(*take_batch)->next;
     *f->fresh_last = NULL;
@@ -316,9 +323,9 @@ step(const struct fo_audience *a, const struct fo_group *g, struct fresh *s)
         s->hit = fo_audience_hit(a, s->hit)->next;
 }
 
-/* False: not all fits; stand says where to go on. */
+/* False: not all fits; stand says where to go on, and ret_left_at when the first of what is left was appended. */
 static bool
-fill_fresh(const struct fo_fetches *f, const struct fo_group *g, struct fo_fill *fill, struct fo_stand *stand)
+fill_fresh(const struct fo_fetches *f, const struct fo_group *g, struct fo_fill *fill, struct fo_stand *stand, struct fo_wall *ret_left_at)
 {
     struct fresh lane[FO_LANES];
 
@@ -338,9 +345,12 @@ fill_fresh(const struct fo_fetches *f, const struct fo_group *g, struct fo_fill 
             step(&f->audience, g, s);
             continue;
         }
-        for (int i = 0; i < FO_LANES; i++)
-            if (ready >> i & 1)
-                stand->lane[i] = (struct fo_place){ lane[i].batch->lsn, lane[i].index };
+        for (int i = 0; i < FO_LANES; i++) {
+            if (!(ready >> i & 1))
+                continue;
+            stand->lane[i] = (struct fo_place){ lane[i].batch->lsn, lane[i].index };
+            *ret_left_at = fo_wall_earlier(*ret_left_at, lane[i].batch->at);
+        }
         return false;
     }
 }
@@ -365,12 +375,13 @@ static void
 serve(struct fo_fetches *f, struct fo_group *g)
 {
     struct fo_stand stand = stand_at(f->backlog.stored_lsn, g->since);
+    struct fo_wall left_at = { INT64_MAX };
     struct fo_fill fill;
     bool has_room = true, is_begun;
 
-    is_begun = !g->is_short_of_memory && fo_fill_begin(&fill, g->encoding, g->events_max, near_bytes_max(g->bytes_max), &f->answer) == FO_OK;
+    is_begun = !g->is_short_of_memory && fo_fill_begin(&fill, f->ctx, g->encoding, g->events_max, near_bytes_max(g->bytes_max), &f->answer) == FO_OK;
     if (is_begun)
-        has_room = fill_fresh(f, g, &fill, &stand);
+        has_room = fill_fresh(f, g, &fill, &stand, &left_at);
     if (is_begun && has_room && fo_fill_events(&fill) == 0)
         return;
     if (has_room)
@@ -380,7 +391,7 @@ serve(struct fo_fetches *f, struct fo_group *g)
         reply_group(f, g, fo_fallback_answer(g->encoding), 0, true);    /* parked on, they would miss what could not be added */
         return;
     }
-    reply_group(f, g, finish(f, &fill, &stand), fo_fill_events(&fill), true);
+    reply_group(f, g, finish(f, &fill, &stand, left_at), fo_fill_events(&fill), true);
 }
 
 void
@@ -418,8 +429,8 @@ answer_late(struct fo_fetches *f, struct fo_group *g, bool all)
 
     if (stand.since.us <= f->ctx->wall.us)
         stand.since.us = 0;
-    if (fo_fill_begin(&fill, g->encoding, g->events_max, g->bytes_max, &f->answer) == FO_OK)
-        reply_group(f, g, finish(f, &fill, &stand), 0, all);
+    if (fo_fill_begin(&fill, f->ctx, g->encoding, g->events_max, g->bytes_max, &f->answer) == FO_OK)
+        reply_group(f, g, finish(f, &fill, &stand, (struct fo_wall){ INT64_MAX }), 0, all);
     else
         reply_group(f, g, fo_fallback_answer(g->encoding), 0, all);
 }

@@ -13,6 +13,7 @@
 #include "broker/backlog.h"
 #include "broker/recent.h"
 #include "broker/store.h"
+#include "broker/through.h"
 
 struct fo_fetches {
     struct fo_context *ctx;
@@ -20,6 +21,7 @@ struct fo_fetches {
     struct fo_backlog backlog;
     struct fo_audience audience;
     struct fo_recent recent;
+    struct fo_through through;
     struct fo_batch *fresh, **fresh_last;           /* durable since the last deliver */
     struct fo_buf answer;
 };

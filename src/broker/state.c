@@ -89,6 +89,15 @@ fo_state_lsn_before(const struct fo_state *s, uint64_t events)
     return s->mark_count > 0 ? s->mark[0].lsn : 0;
 }
 
+struct fo_wall
+fo_state_time_of(const struct fo_state *s, uint64_t lsn)
+{
+    for (unsigned i = s->mark_count; i > 0; i--)
+        if (s->mark[i - 1].lsn <= lsn)
+            return s->mark[i - 1].at;
+    return (struct fo_wall){ 0 };
+}
+
 uint64_t
 fo_state_lsn_at(const struct fo_state *s, struct fo_wall t)
 {

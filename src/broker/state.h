@@ -45,6 +45,8 @@ void fo_state_apply_lane(struct fo_state *s, enum fo_lane lane, uint64_t lsn);
 void fo_state_apply_mark(struct fo_state *s, uint64_t lsn, struct fo_wall at);
 /* Newest LSN from which at least `events` events follow; the oldest remembered when there are fewer. */
 uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);
+/* When the newest remembered checkpoint at or before lsn was appended; us 0: there is none. */
+struct fo_wall fo_state_time_of(const struct fo_state *s, uint64_t lsn);
 /* Newest remembered LSN appended at or before t; 0: none. */
 uint64_t fo_state_lsn_at(const struct fo_state *s, struct fo_wall t);
 

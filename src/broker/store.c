@@ -347,3 +347,15 @@ fo_store_next_due(const struct fo_store *s)
         return (struct fo_instant){ INT64_MAX };
     return s->urgent_count > 0 ? s->ctx->now : fo_instant_add(s->oldest_lazy_at, fo_duration_ms(LAZY_MS));
 }
+
+struct fo_wall
+fo_store_oldest_at(const struct fo_store *s)
+{
+    const struct fo_store_item *it = s->first;
+
+    while (it != NULL && it->batch == NULL)
+        it = it->next;
+    if (it == NULL)
+        return (struct fo_wall){ INT64_MAX };
+    return it->batch->is_own ? it->batch->header.sealed_at : it->batch->at;
+}

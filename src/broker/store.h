@@ -54,4 +54,6 @@ void fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, 
 uint64_t fo_store_hurry(struct fo_store *s);
 /* When commit should be called although nothing arrives (ns INT64_MAX: no need). */
 struct fo_instant fo_store_next_due(const struct fo_store *s);
+/* No batch that waits has come or was sealed before; us INT64_MAX: none waits. */
+struct fo_wall fo_store_oldest_at(const struct fo_store *s);
 static inline bool fo_store_is_empty(const struct fo_store *s) { return s->first == NULL; }

@@ -4,11 +4,13 @@
  * more. */
 #include "client/answer.h"
 
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/names.h"
+#include "base/time.h"
 #include "wire/msgpack.h"
 
 enum {
@@ -367,8 +369,9 @@ fo_answer_fetch(struct fo_slice body, struct fo_fetched *ret_fetched)
 {
     struct fo_fetched *f = ret_fetched;
     struct fo_reader r = fo_reader_of(body);
+    struct fo_slice key, through;
+    struct fo_wall t;
     uint32_t pairs;
-    struct fo_slice key;
 
     memset(f, 0, sizeof(*f));
     TRY(fo_mp_read_map(&r, &pairs));
@@ -376,6 +379,10 @@ fo_answer_fetch(struct fo_slice body, struct fo_fetched *ret_fetched)
         TRY(fo_mp_read_str(&r, &key));
         if (is_key(key, "cursor")) {
             TRY(fo_mp_read_str(&r, &f->cursor));
+        } else if (is_key(key, "through")) {
+            TRY(fo_mp_read_str(&r, &through));
+            TRY(fo_wall_parse((const char *)through.p, through.n, &t));
+            f->through_us = t.us;
         } else if (is_key(key, "events")) {
             TRY(fo_mp_read_array(&r, &f->events_count));
             f->events = r;
@@ -390,28 +397,41 @@ fo_answer_fetch(struct fo_slice body, struct fo_fetched *ret_fetched)
     return f->is_error || f->cursor.n > 0 ? FO_OK : FO_ERR_PROTO;
 }
 
-enum fo_err
-fo_answer_event(struct fo_reader *r, struct fo_slice *ret_position, struct fo_slice *ret_record)
+/* FNV-1a, 64 bit. A list of regions is signed with its batch, so it has the same bytes at every broker. */
+static uint64_t
+hash_of(struct fo_slice bytes)
 {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < bytes.n; i++)
+        h = (h ^ bytes.p[i]) * UINT64_C(0x100000001b3);
+    return h != 0 ? h : 1;
+}
+
+enum fo_err
+fo_answer_event(struct fo_reader *r, struct fo_fetched_event *ret_event)
+{
+    struct fo_fetched_event e = { 0 };
     uint32_t pairs;
-    struct fo_slice key, position = { 0 }, record = { 0 };
+    struct fo_slice key;
 
     TRY(fo_mp_read_map(r, &pairs));
     for (; pairs > 0; pairs--) {
         TRY(fo_mp_read_str(r, &key));
         if (is_key(key, "position")) {
-            TRY(fo_mp_read_str(r, &position));
+            TRY(fo_mp_read_str(r, &e.position));
             continue;
         }
         const uint8_t *begin = r->p;
         TRY(fo_mp_skip(r, DEPTH_MAX));
         if (is_key(key, "event"))
-            record = fo_slice_of(begin, (size_t)(r->p - begin));
+            e.record = fo_slice_of(begin, (size_t)(r->p - begin));
+        else if (is_key(key, "targets"))
+            e.targets = hash_of(fo_slice_of(begin, (size_t)(r->p - begin)));
     }
-    if (position.n == 0 || record.n == 0)
+    if (e.position.n == 0 || e.record.n == 0)
         return FO_ERR_PROTO;
-    *ret_position = position;
-    *ret_record = record;
+    *ret_event = e;
     return FO_OK;
 }
 

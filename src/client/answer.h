@@ -27,12 +27,14 @@ struct fo_fetched {                     /* view of the answer */
     struct fo_fault fault;              /* is_error: what the broker said */
     uint32_t retry_after_ms;
     struct fo_slice cursor;             /* empty when not given */
+    int64_t through_us;                 /* what the broker had stored by then has been handed out; 0: not said */
     struct fo_reader events;            /* events_count maps, read with fo_answer_event */
     uint32_t events_count;
 };
+struct fo_fetched_event { struct fo_slice position, record; uint64_t targets; /* the regions that it is for, hashed; 0: all */ };
 FO_MUST_CHECK enum fo_err fo_answer_fetch(struct fo_slice body, struct fo_fetched *ret_fetched);
 /* Reads the next of the events. */
-FO_MUST_CHECK enum fo_err fo_answer_event(struct fo_reader *r, struct fo_slice *ret_position, struct fo_slice *ret_record);
+FO_MUST_CHECK enum fo_err fo_answer_event(struct fo_reader *r, struct fo_fetched_event *ret_event);
 /* The region's name in a ping's answer. */
 FO_MUST_CHECK enum fo_err fo_answer_ping(struct fo_slice body, struct fo_slice *ret_region);
 

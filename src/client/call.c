@@ -198,7 +198,7 @@ fo_conn_exchange(struct fo_conn *c, struct fo_slice body, int timeout_ms, nng_ms
     while ((now = fo_conn_now_ms()) < until) {
         struct fo_server *s;
         int64_t connect_until = now + c->connect_timeout_ms;
-        err = fo_conn_pick(c, connect_until < until ? connect_until : until, &s);
+        err = fo_conn_pick(c, connect_until < until ? connect_until : until, fo_conn_turn(c), &s);
         if (err != FO_OK) {
             err = last == FO_ERR_TIMEOUT ? last : err;
             break;

@@ -338,12 +338,21 @@ fo_conn_destroy(struct fo_conn *c)
         pthread_detach(closer);
 }
 
-enum { TRIAL_TURNS = 16 };
+unsigned
+fo_conn_turn(struct fo_conn *c)
+{
+    unsigned turn;
+
+    pthread_mutex_lock(&c->lock);
+    turn = c->turns++ % FO_CONN_TURNS;
+    pthread_mutex_unlock(&c->lock);
+    return turn;
+}
 
 /* A server that was lost is not given everything the moment it is back: it may go again, and those who wait for it are many. Its turns grow
  * from none to all between once and twice failback_ms of standing. */
 static bool
-has_turn(struct fo_conn *c, struct fo_server *s, int64_t now_ms)
+has_turn(const struct fo_conn *c, struct fo_server *s, int64_t now_ms, unsigned turn)
 {
     int64_t stood = now_ms - s->trial_from_ms;
 
@@ -351,11 +360,11 @@ has_turn(struct fo_conn *c, struct fo_server *s, int64_t now_ms)
         s->is_on_trial = false;
     if (!s->is_on_trial)
         return true;
-    return stood >= c->failback_ms && c->picks++ % TRIAL_TURNS < (unsigned)((stood - c->failback_ms) * TRIAL_TURNS / c->failback_ms);
+    return stood >= c->failback_ms && turn < (unsigned)((stood - c->failback_ms) * FO_CONN_TURNS / c->failback_ms);
 }
 
 struct fo_server *
-fo_conn_best(struct fo_conn *c, int64_t now_ms)
+fo_conn_best(struct fo_conn *c, int64_t now_ms, unsigned turn)
 {
     struct fo_server *on_trial = NULL, *suspect = NULL;
 
@@ -365,7 +374,7 @@ fo_conn_best(struct fo_conn *c, int64_t now_ms)
             continue;
         if (s->suspect_until_ms > now_ms)
             suspect = suspect != NULL ? suspect : s;
-        else if (has_turn(c, s, now_ms))
+        else if (has_turn(c, s, now_ms, turn))
             return s;
         else
             on_trial = on_trial != NULL ? on_trial : s;
@@ -393,14 +402,14 @@ is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t begun_ms,
 }
 
 enum fo_err
-fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
+fo_conn_pick(struct fo_conn *c, int64_t until_ms, unsigned turn, struct fo_server **ret_server)
 {
     int64_t now = fo_conn_now_ms(), begun = now;
     enum fo_err err = FO_OK;
 
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        struct fo_server *s = fo_conn_best(c, now);
+        struct fo_server *s = fo_conn_best(c, now, turn);
         if (s != NULL && (is_settled(c, s, begun, now) || now >= until_ms)) {
             *ret_server = s;
             break;
@@ -419,8 +428,8 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
             if (err != FO_OK)
                 break;
         } else {
-            int64_t turn = begun + (int64_t)(s != NULL ? last : last + 1) * STAGGER_MS;
-            (void)fo_conn_wait(c, turn > now && turn < until_ms ? turn : until_ms);
+            int64_t due = begun + (int64_t)(s != NULL ? last : last + 1) * STAGGER_MS;
+            (void)fo_conn_wait(c, due > now && due < until_ms ? due : until_ms);
         }
         now = fo_conn_now_ms();
     }
@@ -433,7 +442,7 @@ fo_conn_is_lost(struct fo_server *s, int64_t now_ms)
 {
     if (s->pipes > 0 || now_ms - s->down_since_ms < LOST_MS)
         return false;
-    struct fo_server *other = fo_conn_best(s->conn, now_ms);
+    struct fo_server *other = fo_conn_best(s->conn, now_ms, 0);
     return other != NULL && other != s;
 }
 

@@ -46,7 +46,7 @@ struct fo_conn {
     struct fo_server server[FO_ADDRESSES_MAX];
     unsigned count;
     int timeout_ms, connect_timeout_ms, failback_ms;
-    unsigned picks;                     /* turns, of which a server on trial gets a growing share */
+    unsigned turns;                     /* given out */
     int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */
     struct nng_tls_config *tls;         /* null: no address uses TLS */
 };
@@ -62,11 +62,15 @@ FO_MUST_CHECK enum fo_err fo_conn_create(const struct fanout_options *options, s
  * to requests given up get a moment to arrive first, and a close that hangs all the same is left behind with its memory. */
 void fo_conn_destroy(struct fo_conn *c);
 
+/* Who asks, as a number below FO_CONN_TURNS: an address that was lost and is back is given those below a growing number, so that who
+ * keeps its turn moves back to it once. The next one; the lock is not held. */
+enum { FO_CONN_TURNS = 16 };
+unsigned fo_conn_turn(struct fo_conn *c);
 /* The nearest address that is connected and not under suspicion, else the nearest that is connected; opens further addresses one by
  * one while there is none. FO_ERR_UNAVAILABLE at until_ms. */
-FO_MUST_CHECK enum fo_err fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server);
+FO_MUST_CHECK enum fo_err fo_conn_pick(struct fo_conn *c, int64_t until_ms, unsigned turn, struct fo_server **ret_server);
 /* The same without waiting or opening; null when none is connected. The lock is held. */
-struct fo_server *fo_conn_best(struct fo_conn *c, int64_t now_ms);
+struct fo_server *fo_conn_best(struct fo_conn *c, int64_t now_ms, unsigned turn);
 /* True when the connection has been gone for a moment and another address is connected. The lock is held. */
 bool fo_conn_is_lost(struct fo_server *s, int64_t now_ms);
 /* It did not answer in time (is_silent), or the connection was lost under a request, which is known here a moment before the

@@ -54,41 +54,53 @@ fo_position_parse(struct fo_slice text, struct fo_slice *ret_region, struct fo_p
 }
 
 static bool
-is_mark_of(const struct fo_mark *mark, struct fo_slice region, enum fo_lane lane)
+is_mark_of(const struct fo_mark *mark, struct fo_slice region, enum fo_lane lane, uint64_t targets)
 {
-    return mark->pos.lane == lane && fo_slice_is_equal(region, fo_slice_str(mark->region));
+    return mark->pos.lane == lane && mark->targets == targets && fo_slice_is_equal(region, fo_slice_str(mark->region));
+}
+
+static struct fo_mark *
+find_mark(struct fo_marks *m, struct fo_slice region, enum fo_lane lane, uint64_t targets)
+{
+    if (m->last < m->count && is_mark_of(&m->at[m->last], region, lane, targets))
+        return &m->at[m->last];
+    for (unsigned i = 0; i < m->count; i++) {
+        if (!is_mark_of(&m->at[i], region, lane, targets))
+            continue;
+        m->last = i;
+        return &m->at[i];
+    }
+    return NULL;
 }
 
 bool
-fo_marks_note(struct fo_marks *m, struct fo_slice region, struct fo_position pos)
+fo_marks_has(struct fo_marks *m, struct fo_slice region, struct fo_position pos, uint64_t targets)
 {
-    struct fo_mark *mark;
-    unsigned i = m->last;
+    const struct fo_mark *mark = find_mark(m, region, pos.lane, targets);
 
-    if (i >= m->count || !is_mark_of(&m->at[i], region, pos.lane)) {
-        for (i = 0; i < m->count && !is_mark_of(&m->at[i], region, pos.lane); i++)
-            ;
-    }
-    if (i == m->count) {
+    return mark != NULL && (pos.epoch < mark->pos.epoch || (pos.epoch == mark->pos.epoch && pos.seq <= mark->pos.seq));
+}
+
+void
+fo_marks_note(struct fo_marks *m, struct fo_slice region, struct fo_position pos, uint64_t targets)
+{
+    struct fo_mark *mark = find_mark(m, region, pos.lane, targets);
+
+    if (mark == NULL) {
         if (m->count == FO_MARKS_MAX)
-            return true;            /* more sources than there can be regions: hand out rather than lose */
+            return;
         mark = &m->at[m->count++];
         memcpy(mark->region, region.p, region.n);
         mark->region[region.n] = '\0';
-        mark->pos = (struct fo_position){ 0, 0, pos.lane };
+        mark->targets = targets;
     }
-    m->last = i;
-    mark = &m->at[i];
-    if (pos.epoch < mark->pos.epoch || (pos.epoch == mark->pos.epoch && pos.seq <= mark->pos.seq))
-        return false;
     mark->pos = pos;
-    return true;
 }
 
 enum fo_err
 fo_cursor_format(const struct fo_cursor *c, const struct fo_marks *m, struct fo_buf *out)
 {
-    enum { MARK_BYTES_MAX = FO_REGION_BYTES_MAX + 48 };
+    enum { MARK_BYTES_MAX = FO_REGION_BYTES_MAX + 80 };
     size_t room = 64 + FO_REGION_BYTES_MAX + c->place.n + m->count * (size_t)MARK_BYTES_MAX;
     enum fo_err err = fo_buf_reserve(out, room);
     char *text;
@@ -97,26 +109,39 @@ fo_cursor_format(const struct fo_cursor *c, const struct fo_marks *m, struct fo_
     if (err != FO_OK)
         return err;
     text = (char *)out->p + out->n;
-    n = (size_t)snprintf(text, room, "f1~%s~%.*s~%" PRId64 "~", c->region, (int)c->place.n, (const char *)c->place.p, c->last_us);
+    n = (size_t)snprintf(text, room, "f2~%s~%.*s~%" PRId64 "~", c->region, (int)c->place.n, (const char *)c->place.p, c->begin_us);
     for (unsigned i = 0; i < m->count; i++) {
         const struct fo_mark *mark = &m->at[i];
         n += (size_t)snprintf(text + n, room - n, "%s%s:%" PRIx64 ":%s:%" PRIu64, i > 0 ? "," : "", mark->region, mark->pos.epoch,
             fo_lane_name(mark->pos.lane), mark->pos.seq);
+        if (mark->targets != 0)
+            n += (size_t)snprintf(text + n, room - n, ":%" PRIx64, mark->targets);
     }
     out->n += n + 1;
     return FO_OK;
 }
 
+enum { POSITION_PARTS = 4 };
+
 static enum fo_err
 parse_marks(struct fo_slice text, struct fo_marks *m)
 {
     while (text.n > 0) {
-        struct fo_slice region;
+        struct fo_slice mark = take_part(&text, ','), targets = mark, region;
         struct fo_position pos;
-        enum fo_err err = fo_position_parse(take_part(&text, ','), &region, &pos);
-        if (err != FO_OK)
+        uint64_t hash = 0;
+        enum fo_err err;
+
+        for (unsigned i = 0; i < POSITION_PARTS; i++)
+            (void)take_part(&targets, ':');
+        if (targets.n > 0) {
+            mark.n -= targets.n + 1;
+            if ((err = parse_number(targets, 16, &hash)) != FO_OK)
+                return err;
+        }
+        if ((err = fo_position_parse(mark, &region, &pos)) != FO_OK)
             return err;
-        (void)fo_marks_note(m, region, pos);
+        fo_marks_note(m, region, pos, hash);
     }
     return FO_OK;
 }
@@ -125,11 +150,11 @@ enum fo_err
 fo_cursor_parse(const char *text, struct fo_cursor *ret_c, struct fo_marks *ret_m)
 {
     struct fo_slice rest = fo_slice_str(text), part;
-    uint64_t last_us;
+    uint64_t begin_us;
 
     memset(ret_c, 0, sizeof(*ret_c));
     memset(ret_m, 0, sizeof(*ret_m));
-    if (strncmp(text, "f1~", 3) != 0) {
+    if (strncmp(text, "f2~", 3) != 0) {
         ret_c->place = rest;
         return rest.n > 0 && memchr(rest.p, '~', rest.n) == NULL ? FO_OK : FO_ERR_PARSE;
     }
@@ -139,8 +164,8 @@ fo_cursor_parse(const char *text, struct fo_cursor *ret_c, struct fo_marks *ret_
         return FO_ERR_PARSE;
     memcpy(ret_c->region, part.p, part.n);
     ret_c->place = take_part(&rest, '~');
-    if (parse_number(take_part(&rest, '~'), 10, &last_us) != FO_OK || last_us > INT64_MAX)
+    if (parse_number(take_part(&rest, '~'), 10, &begin_us) != FO_OK || begin_us > INT64_MAX)
         return FO_ERR_PARSE;
-    ret_c->last_us = (int64_t)last_us;
+    ret_c->begin_us = (int64_t)begin_us;
     return parse_marks(rest, ret_m);
 }

@@ -86,6 +86,7 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
     pthread_condattr_destroy(&monotonic);
     for (unsigned i = 0; i < options->channels && err == FO_OK; i++) {
         p->channel[i].publisher = p;
+        p->channel[i].turn = fo_conn_turn(client->conn);
         err = fo_call_init(&p->channel[i].call, client->conn, call_ended, &p->channel[i]);
     }
     if (err != FO_OK || pthread_create(&p->thread, NULL, fo_publisher_run, p) != 0) {

@@ -32,6 +32,7 @@ struct fo_channel {
     struct fanout_publisher *publisher;
     struct fo_load *head, *tail;        /* head is in flight unless IDLE; tail gathers unless it is in flight */
     enum fo_channel_state state;
+    unsigned turn;                      /* kept, so that what has the same key moves to another region at most once at a time */
     struct fo_call call;
     bool is_done;                       /* the call has ended; not settled yet */
     int64_t retry_at_ms, pause_ms;

@@ -180,7 +180,7 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     ch->state = FO_CHANNEL_FLYING;      /* from here on nothing is added to it */
     pthread_mutex_unlock(&p->lock);
     fo_buf_init(&request);
-    err = fo_conn_pick(conn, fo_conn_now_ms() + PICK_MS, &server);
+    err = fo_conn_pick(conn, fo_conn_now_ms() + PICK_MS, ch->turn, &server);
     if (err == FO_OK)
         err = fo_encode_publish(fo_buf_slice(&load->events), load->count, p->options.wait, attempt_ms / 10 * 9,
             !p->options.is_detailed, &request);

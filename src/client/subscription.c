@@ -3,8 +3,8 @@
  * A subscription: fetches, one parked ahead while the application works through the answer before.
  *
  * What was reached is kept per region, because a cursor means something only to the broker that gave it. Going to another
- * region's broker starts at the place reached there earlier, or some time before the last event; the marks then drop what
- * was seen (cursor.h). */
+ * region's broker starts at the place reached there earlier, or some time before the moment up to which the broker before had handed
+ * out all that it had, in every lane; the marks then drop what was seen (cursor.h). */
 #include "client/answer.h"
 #include "client/call.h"
 #include "client/client.h"
@@ -30,7 +30,10 @@ struct fanout_subscription {
     struct fanout_client *client;
     struct fanout_filter filter;        /* its texts are owned */
     char *types[TYPES_MAX];
+    unsigned turn;                      /* of fo_conn_pick */
     int64_t begin_us;                   /* nothing before this is wanted; 0: no such limit */
+    int64_t through_us;                 /* what a broker had stored by then was in the answers up to the last; 0: begin at begin_us */
+    int64_t before_us;                  /* through_us in front of the answer that is handed out */
     struct place place[FO_ADDRESSES_MAX];
     unsigned places;
     struct place *asked;                /* of the broker that `call` is about; its cursor is what was asked from */
@@ -44,7 +47,6 @@ struct fanout_subscription {
     char region[FO_REGION_BYTES_MAX + 1];   /* of the answer handed out last */
     struct fo_buf before, after;        /* the broker's cursor in front of that answer and behind it; before may be empty */
     struct fo_marks marks;
-    int64_t last_us;                    /* acceptedtime of the last event; 0: none yet */
     struct fanout_delivery delivery;
     struct fo_buf cursor, request;      /* scratch */
 };
@@ -117,14 +119,20 @@ learn_region(struct fanout_subscription *s, struct fo_server *server, char ret_r
     return err;
 }
 
-/* Where to begin at a broker where nothing was reached yet. */
+/* When to begin at a broker where nothing was reached yet; 0: at the earliest. */
+static int64_t
+start_us(const struct fanout_subscription *s, int64_t through_us)
+{
+    int64_t us = through_us - (int64_t)s->filter.overlap_ms * 1000;
+
+    return us > s->begin_us ? us : s->begin_us;
+}
+
 static void
 choose_start(const struct fanout_subscription *s, struct fo_fetch_ask *ask, char time_text[FO_RFC3339_SIZE])
 {
-    int64_t from_us = s->last_us - (int64_t)s->filter.overlap_ms * 1000;
+    int64_t from_us = start_us(s, s->through_us);
 
-    if (from_us < s->begin_us)
-        from_us = s->begin_us;
     if (!s->has_begun && s->filter.from == FANOUT_FROM_NOW) {
         ask->from = FANOUT_FROM_NOW;
     } else if (from_us <= 0) {
@@ -165,7 +173,7 @@ ask_best(struct fanout_subscription *s, int wait_ms, int64_t until_ms)
 {
     char region[FO_REGION_BYTES_MAX + 1];
     struct fo_server *server;
-    enum fo_err err = fo_conn_pick(s->client->conn, until_ms, &server);
+    enum fo_err err = fo_conn_pick(s->client->conn, until_ms, s->turn, &server);
 
     if (err != FO_OK || (err = learn_region(s, server, region)) != FO_OK)
         return err;
@@ -181,7 +189,7 @@ ask_ahead(struct fanout_subscription *s)
     struct fo_server *best;
 
     pthread_mutex_lock(&c->lock);
-    best = fo_conn_best(c, fo_conn_now_ms());
+    best = fo_conn_best(c, fo_conn_now_ms(), s->turn);
     pthread_mutex_unlock(&c->lock);
     if (best != NULL && best == s->call.server && ask(s, best, FETCH_WAIT_MS) != FO_OK)
         s->is_asking = false;           /* fetch() tries again when it is needed */
@@ -196,7 +204,7 @@ refuse(struct fanout_subscription *s)
     if (err == FANOUT_ERR_CURSOR_GONE) {
         if (f->cursor.n == 0 || place_set(&s->asked->cursor, f->cursor) != FO_OK) {
             s->asked->cursor.n = 0;
-            s->begin_us = s->last_us = 0;
+            s->begin_us = s->through_us = 0;
             s->has_begun = true;        /* not from now, then, but from the earliest */
         }
         return fo_fail(err, "events between the cursor and the earliest retained are gone");
@@ -216,6 +224,9 @@ enter_answer(struct fanout_subscription *s)
         || (err = place_set(cursor, s->fetched.cursor)) != FO_OK)
         return err;
     strcpy(s->region, s->asked->region);
+    s->before_us = s->through_us;
+    if (s->fetched.through_us > 0)
+        s->through_us = s->fetched.through_us;
     s->left = s->fetched.events_count;
     s->has_begun = true;
     return FO_OK;
@@ -248,25 +259,56 @@ take_answer(struct fanout_subscription *s, int64_t until_ms)
     return rc;
 }
 
-/* Steps to the next event not seen before. FO_ERR_NOT_FOUND: the answer has no more. */
+/* The answer cannot be read on: what is left of it is asked for again. */
+static void
+leave_answer(struct fanout_subscription *s)
+{
+    struct place *p = place_of(s, s->region);
+    nng_msg *ahead;
+
+    if (s->is_asking) {
+        fo_call_cancel(&s->call);
+        (void)fo_call_wait(&s->call, FOR_EVER_MS);
+        if (fo_call_take(&s->call, &ahead) == FO_OK)
+            nng_msg_free(ahead);
+    }
+    s->is_asking = false;
+    p->cursor.n = s->after.n = 0;       /* in front of a first answer, or without memory: by the time */
+    if (s->before.n > 0 && place_set(&s->after, fo_slice_of(s->before.p, s->before.n - 1)) == FO_OK)
+        (void)place_set(&p->cursor, fo_slice_of(s->before.p, s->before.n - 1));
+    s->through_us = s->before_us;
+    s->left = 0;
+}
+
+/* Steps to the next event not seen before. FO_ERR_NOT_FOUND: the answer has no more. FO_ERR_NO_MEMORY: nothing was stepped over. */
 static enum fo_err
 next_of_answer(struct fanout_subscription *s)
 {
-    struct fo_slice text, record, region;
+    struct fo_fetched_event e;
+    struct fo_slice region;
     struct fo_position pos;
-    enum fo_err err;
 
     while (s->left > 0) {
-        s->left--;
-        if (fo_answer_event(&s->fetched.events, &text, &record) != FO_OK || fo_position_parse(text, &region, &pos) != FO_OK)
+        struct fo_reader before = s->fetched.events;
+        enum fo_err err = fo_answer_event(&s->fetched.events, &e);
+
+        if (err == FO_OK)
+            err = fo_position_parse(e.position, &region, &pos);
+        if (err != FO_OK) {
+            leave_answer(s);
             return FO_ERR_PROTO;
-        if (!fo_marks_note(&s->marks, region, pos))
+        }
+        s->left--;
+        if (fo_marks_has(&s->marks, region, pos, e.targets))
             continue;
-        if ((err = fo_delivery_set(&s->delivery, text, record)) != FO_OK)
+        err = fo_delivery_set(&s->delivery, e.position, e.record);
+        if (err == FO_ERR_NO_MEMORY) {
+            s->fetched.events = before;
+            s->left++;
             return err;
-        if (s->delivery.event.acceptedtime.us > s->last_us)
-            s->last_us = s->delivery.event.acceptedtime.us;
-        return FO_OK;
+        }
+        fo_marks_note(&s->marks, region, pos, e.targets);
+        return err;
     }
     return FO_ERR_NOT_FOUND;
 }
@@ -315,10 +357,10 @@ fanout_subscription_next(fanout_subscription *subscription, int timeout_ms, cons
             *ret_delivery = &s->delivery;
             return FANOUT_OK;
         }
-        if (s->answer != NULL)
+        if (s->answer != NULL && s->left == 0)
             nng_msg_free(s->answer);
-        s->answer = NULL;
-        s->left = 0;
+        if (s->left == 0)
+            s->answer = NULL;
         if (err != FO_ERR_NOT_FOUND)
             return fo_fail_conn(s->client, err);
         int rc = fetch(s, FETCH_WAIT_MS, until);
@@ -333,7 +375,7 @@ fanout_subscription_cursor(fanout_subscription *subscription)
 {
     struct fanout_subscription *s = subscription;
     const struct fo_buf *place = s->left > 0 ? &s->before : &s->after;
-    struct fo_cursor c = { .last_us = s->last_us > 0 ? s->last_us : s->begin_us };
+    struct fo_cursor c = { .begin_us = start_us(s, s->left > 0 ? s->before_us : s->through_us) };
 
     if (s->region[0] == '\0')
         return "";
@@ -398,13 +440,13 @@ begin_at_cursor(struct fanout_subscription *s, const char *text)
     if (fo_cursor_parse(text, &c, &s->marks) != FO_OK)
         return fo_fail(FANOUT_ERR_INVALID, "not a cursor: %.100s", text);
     if (c.region[0] == '\0') {
-        err = fo_conn_pick(conn, fo_conn_now_ms() + conn->connect_timeout_ms, &server);
+        err = fo_conn_pick(conn, fo_conn_now_ms() + conn->connect_timeout_ms, s->turn, &server);
         if (err == FO_OK)
             err = learn_region(s, server, c.region);
     }
     if (err == FO_OK && c.place.n > 0)
         err = place_set(&place_of(s, c.region)->cursor, c.place);
-    s->last_us = c.last_us;
+    s->begin_us = c.begin_us;
     s->has_begun = true;
     return err == FO_OK ? FANOUT_OK : fo_fail_conn(s->client, err);
 }
@@ -417,8 +459,8 @@ begin(struct fanout_subscription *s, const struct fanout_filter *filter)
 
     if (filter->from == FANOUT_FROM_TIME && fo_wall_parse(filter->time, strlen(filter->time), &from) != FO_OK)
         return fo_fail(FANOUT_ERR_INVALID, "not an RFC 3339 time: %.60s", filter->time);
-    if (filter->from == FANOUT_FROM_NOW)
-        from = fo_client_wall();
+    if (filter->from == FANOUT_FROM_NOW)        /* clocks may differ */
+        from.us = fo_client_wall().us - (int64_t)filter->overlap_ms * 1000;
     s->begin_us = from.us;
     if (filter->from == FANOUT_FROM_CURSOR && (rc = begin_at_cursor(s, filter->cursor)) != FANOUT_OK)
         return rc;
@@ -444,6 +486,7 @@ fanout_subscribe(fanout_client *client, const struct fanout_filter *filter, fano
     if ((s = calloc(1, sizeof(*s))) == NULL)
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
     s->client = client;
+    s->turn = fo_conn_turn(client->conn);
     fo_delivery_init(&s->delivery);
     rc = fo_call_init(&s->call, client->conn, NULL, NULL) == FO_OK && copy_filter(s, filter) == FO_OK
         ? begin(s, filter) : fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");

@@ -12,10 +12,10 @@ fo_fetch_answer_begin(struct fo_fetch_answer *a, enum fo_encoding enc, struct fo
     static const uint8_t array32[1 + COUNT_BYTES] = { 0xdd };
     enum fo_err err;
 
-    *a = (struct fo_fetch_answer){ .enc = enc, .out = out, .start = out->n };
+    *a = (struct fo_fetch_answer){ .enc = enc, .out = out };
     if ((err = fo_buf_reserve(out, 64)) != FO_OK)
         return err;
-    fo_emit_map(&e, 3);
+    fo_emit_map(&e, 4);
     fo_emit_key(&e, "success");
     fo_emit_bool(&e, true);
     fo_emit_key(&e, "events");
@@ -86,22 +86,38 @@ add_msgpack(struct fo_fetch_answer *a, const char *region, const struct fo_posit
     return FO_OK;
 }
 
+static void
+emit_targets(struct fo_emit *e, const struct fo_target *targets, unsigned count)
+{
+    if (count == 0)
+        return;
+    fo_emit_key(e, "targets");
+    fo_emit_array(e, count);
+    for (unsigned i = 0; i < count; i++)
+        fo_emit_str(e, targets[i].region);
+    fo_emit_array_end(e);
+}
+
 enum fo_err
-fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos, struct fo_slice record)
+fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, const struct fo_position *pos, struct fo_slice record,
+    const struct fo_target *targets, unsigned target_count)
 {
     struct fo_emit e = fo_emit_of(a->enc, a->out);
     char text[FO_POSITION_SIZE];
     size_t before = a->out->n;
 
-    if (a->enc == FO_ENC_MSGPACK)
+    if (a->enc == FO_ENC_MSGPACK && target_count == 0)
         return add_msgpack(a, region, pos, record);
     fo_position_format(region, *pos, text);
     e.needs_comma = a->count > 0;
-    fo_emit_map(&e, 2);
+    fo_emit_map(&e, 2 + (target_count > 0));
     fo_emit_key(&e, "position");
     fo_emit_cstr(&e, text);
+    emit_targets(&e, targets, target_count);
     fo_emit_key(&e, "event");
-    if (e.err == FO_OK)
+    if (a->enc == FO_ENC_MSGPACK)
+        fo_emit_raw(&e, record);
+    else if (e.err == FO_OK)
         e.err = fo_event_write_json(record, a->out);
     fo_emit_map_end(&e);
     if (e.err != FO_OK)
@@ -112,9 +128,10 @@ fo_fetch_answer_add(struct fo_fetch_answer *a, const char *region, const struct 
 }
 
 enum fo_err
-fo_fetch_answer_finish(struct fo_fetch_answer *a, struct fo_slice cursor)
+fo_fetch_answer_finish(struct fo_fetch_answer *a, struct fo_slice cursor, struct fo_wall through)
 {
     struct fo_emit e = fo_emit_of(a->enc, a->out);
+    char time[FO_RFC3339_SIZE];
 
     if (a->enc == FO_ENC_MSGPACK)
         for (unsigned i = 0; i < COUNT_BYTES; i++)
@@ -122,6 +139,9 @@ fo_fetch_answer_finish(struct fo_fetch_answer *a, struct fo_slice cursor)
     fo_emit_array_end(&e);
     fo_emit_key(&e, "cursor");
     fo_emit_str(&e, cursor);
+    fo_wall_format(through, time);
+    fo_emit_key(&e, "through");
+    fo_emit_cstr(&e, time);
     fo_emit_map_end(&e);
     return e.err;
 }

@@ -10,7 +10,8 @@ fuzz_one(struct fo_slice input)
 {
     struct fanout_results *results;
     struct fo_fetched fetched;
-    struct fo_slice region, position, record;
+    struct fo_fetched_event event;
+    struct fo_slice region;
 
     for (uint32_t count = 1; count <= 3; count++)
         for (int is_brief = 0; is_brief < 2; is_brief++)
@@ -18,7 +19,7 @@ fuzz_one(struct fo_slice input)
                 fo_results_destroy(results);
     if (fo_answer_fetch(input, &fetched) == FO_OK)
         for (uint32_t i = 0; i < fetched.events_count; i++)
-            if (fo_answer_event(&fetched.events, &position, &record) != FO_OK)
+            if (fo_answer_event(&fetched.events, &event) != FO_OK)
                 break;
     demand_some(fo_answer_ping(input, &region));
 }

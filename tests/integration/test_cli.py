@@ -161,7 +161,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.example("publish_async", "500", self.cluster.first.door), ["500 accepted, 0 refused"])
         *events, cursor = self.example("subscribe", "100", self.cluster["us-west-2"].door)
         self.assertEqual(len({e.split()[0] for e in events}), 100)
-        self.assertTrue(cursor.startswith("cursor f1~us-west-2~"), cursor)
+        self.assertTrue(cursor.startswith("cursor f2~us-west-2~"), cursor)
 
 
 class Failover(unittest.TestCase):

@@ -67,6 +67,41 @@ class Lanes(ClusterTest):
             seen += events
         self.check_whole(seen, "again", {"high": 1, "normal": 2000})
 
+    def test_through_is_never_later_than_what_is_left(self):
+        """By it a reader begins at another region's broker: the high event that overtook is newer than all that waits."""
+        tenant, publisher = "through", self.cluster.first
+        for n in range(3):
+            publisher.publish("custom", {}, id=f"{tenant}-low-{n}", tenant=tenant, priority="low", wait="all")
+        publisher.publish("custom", {}, id=f"{tenant}-high-0", tenant=tenant, priority="high", wait="all")
+        for broker in (publisher, self.cluster["eu-west-1"]):
+            at, seen, through = {"from": "earliest"}, [], []
+            while True:
+                answer = broker.ask({"op": "fetch", "filter": {"tenant": tenant}, "waitMs": 0, "max": 1, **at})
+                at = {"cursor": answer["cursor"]}
+                through.append(answer["through"])
+                if not answer["events"]:
+                    break
+                seen += answer["events"]
+            self.check_whole(seen, tenant, {"high": 1, "low": 3})
+            self.assertEqual(lane_of(seen[0]), "high")
+            accepted = [e["event"]["acceptedtime"] for e in seen]
+            self.assertLess(through[0], accepted[0], "three older ones are left")
+            for n in range(4):
+                again = broker.ask({"op": "fetch", "filter": {"tenant": tenant}, "waitMs": 0, "from": "time", "time": through[n]})
+                names = {e["event"]["id"] for e in again["events"]}
+                self.assertTrue({e["event"]["id"] for e in seen[n + 1:]} <= names, "all that was left, from then on")
+            wait_until(lambda: broker.ask({"op": "fetch", "waitMs": 0, **at})["through"] > max(accepted), "nothing is left")
+
+    def test_events_for_some_regions_say_so(self):
+        publisher, some = self.cluster.first, ["us-east-1", "eu-west-1"]
+        publisher.publish("custom", {}, id="whom-0", tenant="whom", wait="all")
+        publisher.publish("custom", {}, id="whom-1", tenant="whom", targets=some, wait="all")
+        for broker in (publisher, self.cluster["eu-west-1"]):
+            first, second = self.fetch(broker, "whom", {"from": "earliest"})[0]
+            self.assertNotIn("targets", first)
+            self.assertEqual(second["targets"], some)
+        self.assertEqual(len(self.fetch(self.cluster["us-west-2"], "whom", {"from": "earliest"})[0]), 1)
+
     def test_lower_lanes_get_their_share(self):
         broker, counts = self.cluster.first, {lane: 300 for lane in LANES}
         for lane in LANES:

@@ -168,7 +168,7 @@ slot_send(struct fo_conn *conn, struct slot *slot)
     fo_buf_init(&request);
     err = fo_encode_publish(fo_buf_slice(&slot->events), slot->count, FANOUT_WAIT_ACCEPTED, ANSWER_MS, true, &request);
     if (err == FO_OK)
-        err = fo_conn_pick(conn, fo_conn_now_ms() + conn->connect_timeout_ms, &server);
+        err = fo_conn_pick(conn, fo_conn_now_ms() + conn->connect_timeout_ms, 0, &server);
     if (err == FO_OK)
         err = fo_call_start(&slot->call, server, fo_buf_slice(&request), ANSWER_MS);
     fo_buf_fini(&request);

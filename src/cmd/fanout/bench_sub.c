@@ -28,7 +28,7 @@ ask(struct reader *r, int wait_ms)
     struct fo_fetch_ask what = { .filter = &r->filter, .from = FANOUT_FROM_NOW, .events_max = FETCH_EVENTS, .bytes_max = FETCH_BYTES,
         .wait_ms = wait_ms };
     struct fo_server *server;
-    enum fo_err err = fo_conn_pick(r->conn, fo_conn_now_ms() + r->conn->connect_timeout_ms, &server);
+    enum fo_err err = fo_conn_pick(r->conn, fo_conn_now_ms() + r->conn->connect_timeout_ms, 0, &server);
 
     if (err != FO_OK)
         return err;
@@ -92,7 +92,7 @@ keep_cursor(struct reader *r, struct fo_slice cursor)
 static enum fo_err
 step(struct reader *r)
 {
-    struct fo_slice position, record;
+    struct fo_fetched_event event;
     struct fo_fetched f;
     nng_msg *answer;
     enum fo_err err;
@@ -112,9 +112,9 @@ step(struct reader *r)
     if (err == FO_OK && !atomic_load(&r->sub->bench->is_stopping))
         err = ask(r, FETCH_WAIT_MS);
     for (uint32_t i = 0; err == FO_OK && i < f.events_count; i++) {
-        err = fo_answer_event(&f.events, &position, &record);
+        err = fo_answer_event(&f.events, &event);
         if (err == FO_OK)
-            note_event(r->sub, record, now);
+            note_event(r->sub, event.record, now);
     }
     nng_msg_free(answer);
     return err;

@@ -258,14 +258,14 @@ make_fetched(struct fo_buf *out)
     assert_int_equal(fo_fetch_answer_begin(&answer, FO_ENC_MSGPACK, out), FO_OK);
     for (unsigned i = 1; i <= 3; i++)
         assert_int_equal(fo_fetch_answer_add(&answer, "us-east-1", &(struct fo_position){ 1, i, FO_LANE_LOW },
-            fo_slice_of(w.p, w.n)), FO_OK);
-    assert_int_equal(fo_fetch_answer_finish(&answer, FO_SLICE_LIT("c1.x")), FO_OK);
+            fo_slice_of(w.p, w.n), &(struct fo_target){ FO_SLICE_LIT("us-west-2"), 0, 0 }, i == 3), FO_OK);
+    assert_int_equal(fo_fetch_answer_finish(&answer, FO_SLICE_LIT("c1.x"), (struct fo_wall){ 1767225600000007 }), FO_OK);
 }
 
 static void
 test_fetched_events_are_read(void **state)
 {
-    struct fo_slice position, record;
+    struct fo_fetched_event e = { .targets = 1 };
     struct fo_fetched f;
     struct fo_buf out;
 
@@ -275,9 +275,13 @@ test_fetched_events_are_read(void **state)
     assert_int_equal(fo_answer_fetch(fo_buf_slice(&out), &f), FO_OK);
     assert_true(fo_slice_is_equal(f.cursor, FO_SLICE_LIT("c1.x")));
     assert_int_equal(f.events_count, 3);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(fo_answer_event(&f.events, &position, &record), FO_OK);
-    assert_true(fo_slice_is_equal(position, FO_SLICE_LIT("us-east-1:1:low:3")));
+    assert_true(f.through_us == 1767225600000007);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fo_answer_event(&f.events, &e), FO_OK);
+        assert_int_equal(e.targets != 0, i == 2);
+        assert_true(e.record.n > 0);
+    }
+    assert_true(fo_slice_is_equal(e.position, FO_SLICE_LIT("us-east-1:1:low:3")));
     fo_buf_fini(&out);
 }
 
@@ -286,15 +290,16 @@ static void
 read_anything(struct fo_slice body)
 {
     struct fanout_results *results;
-    struct fo_slice a, b;
+    struct fo_fetched_event e;
     struct fo_fetched f;
+    struct fo_slice a;
 
     for (int is_brief = 0; is_brief < 2; is_brief++) {
         if (fo_answer_publish(body, 3, is_brief, &results) == FO_OK)
             fo_results_destroy(results);
     }
     if (fo_answer_fetch(body, &f) == FO_OK) {
-        while (f.events_count-- > 0 && fo_answer_event(&f.events, &a, &b) == FO_OK)
+        while (f.events_count-- > 0 && fo_answer_event(&f.events, &e) == FO_OK)
             ;
     }
     (void)!fo_answer_ping(body, &a);

@@ -47,6 +47,9 @@ keep(struct door *d, const char *region, struct fo_event *e, struct fo_position 
     MUST(!w.overflow);
     kept->record = fo_slice_of(w.p, w.n);
     kept->pos = pos;
+    kept->at_us = e->acceptedtime.us;
+    kept->only_for = NULL;
+    kept->damaged.n = 0;
     snprintf(kept->region, sizeof(kept->region), "%s", region);
     fo_position_format(region, pos, kept->position);
     d->count++;
@@ -146,17 +149,13 @@ static bool
 place_of(const struct door *d, const struct fo_request *request, unsigned *ret_index)
 {
     char text[64], region[33];
-    struct fo_event e;
 
     *ret_index = 0;
     if (request->from == FO_FROM_NOW)
         *ret_index = d->count;
     if (request->from == FO_FROM_TIME) {
-        for (; *ret_index < d->count; ++*ret_index) {
-            MUST(fo_event_decode(d->events[*ret_index].record, &e) == FO_OK);
-            if (e.acceptedtime.us >= request->since.us)
-                break;
-        }
+        while (*ret_index < d->count && d->events[*ret_index].at_us < request->since.us)
+            ++*ret_index;
     }
     if (request->from == FO_FROM_CURSOR) {
         snprintf(text, sizeof(text), "%.*s", (int)request->cursor.n, (const char *)request->cursor.p);
@@ -179,6 +178,8 @@ answer_fetch(struct door *d, const struct fo_request *request, struct fo_buf *ou
     unsigned max = d->answer_events_max > 0 && d->answer_events_max < request->events_max ? d->answer_events_max : request->events_max;
     struct fo_fault gone = { .err = FO_ERR_CURSOR_GONE };
     struct timespec nap = { 0, NAP_NS };
+    struct fo_target only_for = { 0 };
+    struct fo_wall through = now();
     struct fo_fetch_answer answer;
     struct fo_event e;
     char cursor[64];
@@ -193,11 +194,16 @@ answer_fetch(struct door *d, const struct fo_request *request, struct fo_buf *ou
     MUST(fo_fetch_answer_begin(&answer, request->encoding, out) == FO_OK);
     for (; i < d->count && answer.count < max; i++) {
         MUST(fo_event_decode(d->events[i].record, &e) == FO_OK);
+        only_for.region = fo_slice_str(d->events[i].only_for != NULL ? d->events[i].only_for : "");
         if (fo_filter_match(&request->filter, &e))
-            MUST(fo_fetch_answer_add(&answer, d->events[i].region, &d->events[i].pos, d->events[i].record) == FO_OK);
+            MUST(fo_fetch_answer_add(&answer, d->events[i].region, &d->events[i].pos, d->events[i].damaged.n > 0 ? d->events[i].damaged : d->events[i].record,
+                &only_for, d->events[i].only_for != NULL) == FO_OK);
     }
+    for (unsigned left = i; left < d->count; left++)
+        if (d->events[left].at_us < through.us)
+            through.us = d->events[left].at_us;
     cursor_format(d, i, cursor);
-    MUST(fo_fetch_answer_finish(&answer, fo_slice_str(cursor)) == FO_OK);
+    MUST(fo_fetch_answer_finish(&answer, fo_slice_str(cursor), through) == FO_OK);
     if (answer.count == 0 && request->timeout_ms > 0) {
         pthread_mutex_unlock(&d->lock);
         nanosleep(&nap, NULL);
@@ -294,16 +300,33 @@ door_close(struct door *d)
     pthread_mutex_destroy(&d->lock);
 }
 
+static void
+add(struct door *d, const char *region, struct fo_event *e, uint64_t seq, const char *only_for)
+{
+    e->type = FO_SLICE_LIT("custom");
+    e->tenant = FO_SLICE_LIT("default");
+    e->sourceregion = fo_slice_str(region);
+    e->schemaversion = e->mincompatible = 1;
+    pthread_mutex_lock(&d->lock);
+    keep(d, region, e, (struct fo_position){ 0x18f, seq, e->lane });
+    d->events[d->count - 1].only_for = only_for;
+    pthread_mutex_unlock(&d->lock);
+}
+
 void
 door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, const char *key)
 {
-    struct fo_event e = { .id = fo_slice_str(id), .type = FO_SLICE_LIT("custom"), .tenant = FO_SLICE_LIT("default"),
-        .partitionkey = fo_slice_str(key), .sourceregion = fo_slice_str(region), .acceptedtime = now(), .schemaversion = 1,
-        .mincompatible = 1, .lane = lane };
+    struct fo_event e = { .id = fo_slice_str(id), .partitionkey = fo_slice_str(key), .acceptedtime = now(), .lane = lane };
 
-    pthread_mutex_lock(&d->lock);
-    keep(d, region, &e, (struct fo_position){ 0x18f, seq, lane });
-    pthread_mutex_unlock(&d->lock);
+    add(d, region, &e, seq, NULL);
+}
+
+void
+door_add_at(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, int64_t at_us, const char *only_for)
+{
+    struct fo_event e = { .id = fo_slice_str(id), .acceptedtime = at_us > 0 ? (struct fo_wall){ at_us } : now(), .lane = lane };
+
+    add(d, region, &e, seq, only_for);
 }
 
 unsigned

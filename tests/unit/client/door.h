@@ -13,7 +13,10 @@
 
 enum { DOOR_EVENTS_MAX = 20000 };
 
-struct door_event { struct fo_slice record; char position[FO_POSITION_SIZE]; char region[FO_REGION_BYTES_MAX + 1]; struct fo_position pos; };
+struct door_event { struct fo_slice record; char position[FO_POSITION_SIZE]; char region[FO_REGION_BYTES_MAX + 1]; struct fo_position pos; int64_t at_us;
+    const char *only_for;           /* a region; null: for all */
+    struct fo_slice damaged;        /* handed out in its stead, if any */
+};
 
 struct door {
     char region[FO_REGION_BYTES_MAX + 1];
@@ -42,6 +45,8 @@ void door_open(struct door *d, const char *region, int port);
 void door_close(struct door *d);
 /* As if a publisher had sent it to the region named, or it had come from there. */
 void door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, const char *key);
+/* Likewise; at_us: when it was stored, 0: now. only_for: a region's name, static, or null for all. */
+void door_add_at(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, int64_t at_us, const char *only_for);
 unsigned door_publishes(struct door *d);
 /* The id of a stored event. Null: there is no such. */
 const char *door_id(struct door *d, unsigned index, char ret_id[FO_ID_BYTES_MAX + 1]);

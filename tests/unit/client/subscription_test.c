@@ -171,6 +171,180 @@ test_another_regions_broker_goes_on_without_repeats(void **state)
     door_close(&far);
 }
 
+static fanout_client *
+open_failing_back(const char *first, const char *second)
+{
+    const char *addresses[] = { first, second };
+    struct fanout_options o;
+    fanout_client *client;
+
+    fanout_options_init(&o);
+    o.addresses = addresses;
+    o.address_count = 2;
+    o.failback_ms = 1;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    return client;
+}
+
+static fanout_subscription *
+subscribe_without_overlap(fanout_client *client, int from, const char *cursor)
+{
+    struct fanout_filter f;
+    fanout_subscription *sub;
+
+    fanout_filter_init(&f);
+    f.from = from;
+    f.cursor = cursor;
+    f.overlap_ms = 0;
+    if (fanout_subscribe(client, &f, &sub) != FANOUT_OK)
+        fail_msg("%s", fanout_last_error());
+    return sub;
+}
+
+enum { AT_US = 1000000 };
+
+/* e9 is high; e2, e4, ... of a low lane are older. */
+static void
+add_backlog(struct door *d, bool is_high_first)
+{
+    char id[16];
+
+    if (is_high_first)
+        door_add_at(d, "us-east-1", "e9", FO_LANE_HIGH, 9, 9 * AT_US, NULL);
+    for (unsigned i = 2; i <= 8; i += 2) {
+        snprintf(id, sizeof(id), "e%u", i);
+        door_add_at(d, "us-east-1", id, FO_LANE_LOW, i, i * AT_US, NULL);
+    }
+    if (!is_high_first)
+        door_add_at(d, "us-east-1", "e9", FO_LANE_HIGH, 9, 9 * AT_US, NULL);
+}
+
+static void
+expect_even(fanout_subscription *sub, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i <= to; i += 2)
+        expect(sub, i, i);
+}
+
+static void
+test_a_lane_that_is_behind_loses_nothing_by_a_failover(void **state)
+{
+    fanout_subscription *sub;
+    fanout_client *client;
+    struct door near, far;
+    char cursor[1024];
+
+    (void)state;
+    door_open(&near, "us-east-1", 0);
+    door_open(&far, "eu-west-1", 0);
+    near.answer_events_max = 1;
+    add_backlog(&near, true);
+    add_backlog(&far, false);
+    client = open_client(near.url, far.url);
+    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    expect(sub, 9, 9);
+    snprintf(cursor, sizeof(cursor), "%s", fanout_subscription_cursor(sub));
+    expect(sub, 2, 2);
+    door_close(&near);
+    expect_even(sub, 4, 8);
+    fanout_subscription_close(sub);
+    sub = subscribe_without_overlap(client, FANOUT_FROM_CURSOR, cursor);    /* of the broker that is gone */
+    expect_even(sub, 2, 8);
+    fanout_subscription_close(sub);
+    fanout_close(client);
+    door_close(&far);
+}
+
+static void
+test_a_cursor_within_a_first_answer_goes_back_to_its_beginning(void **state)
+{
+    fanout_subscription *sub;
+    fanout_client *client;
+    struct door door;
+    char cursor[1024];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    add_backlog(&door, true);
+    client = open_client(door.url, NULL);
+    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    expect(sub, 9, 9);
+    snprintf(cursor, sizeof(cursor), "%s", fanout_subscription_cursor(sub));
+    fanout_subscription_close(sub);
+    sub = subscribe_without_overlap(client, FANOUT_FROM_CURSOR, cursor);
+    expect_even(sub, 2, 8);
+    fanout_subscription_close(sub);
+    fanout_close(client);
+    door_close(&door);
+}
+
+static void
+add_high(struct door *d, unsigned seq, const char *only_for)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "e%u", seq);
+    door_add_at(d, "us-east-1", id, FO_LANE_HIGH, seq, 0, only_for);
+}
+
+/* The other broker went past e90 without having it. */
+static void
+test_what_only_one_region_has_is_not_taken_for_seen(void **state)
+{
+    fanout_subscription *sub;
+    fanout_client *client;
+    struct door near, far;
+    int port;
+
+    (void)state;
+    door_open(&near, "us-east-1", 0);
+    port = near.port;
+    door_open(&far, "eu-west-1", 0);
+    add_high(&near, 89, NULL);
+    add_high(&far, 89, NULL);
+    client = open_failing_back(near.url, far.url);
+    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    expect(sub, 89, 89);
+    door_close(&near);
+    add_high(&far, 91, NULL);
+    expect(sub, 91, 91);
+    door_open(&near, "us-east-1", port);
+    add_high(&near, 89, NULL);
+    add_high(&near, 90, "us-east-1");
+    add_high(&near, 91, NULL);
+    add_high(&near, 92, NULL);
+    expect(sub, 90, 90);
+    expect(sub, 92, 92);
+    fanout_subscription_close(sub);
+    fanout_close(client);
+    door_close(&near);
+    door_close(&far);
+}
+
+/* It is said and stepped over. */
+static void
+test_an_event_that_cannot_be_read_costs_no_other(void **state)
+{
+    static const uint8_t damaged[] = { 0x81, 0x01, 0xc0 };
+    const fanout_delivery *d;
+    fanout_subscription *sub;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    add(&door, 1, 3);
+    door.events[1].damaged = fo_slice_of(damaged, sizeof(damaged));
+    client = open_client(door.url, NULL);
+    sub = subscribe(client, FANOUT_FROM_EARLIEST, NULL);
+    expect(sub, 1, 1);
+    assert_int_equal(fanout_subscription_next(sub, 20000, &d), FANOUT_ERR_PROTOCOL);
+    expect(sub, 3, 3);
+    fanout_subscription_close(sub);
+    fanout_close(client);
+    door_close(&door);
+}
+
 static void
 test_a_cursor_that_is_gone_is_said_once(void **state)
 {
@@ -213,7 +387,7 @@ test_filters_and_options_are_checked(void **state)
     assert_int_equal(fanout_subscribe(client, &f, &sub), FANOUT_ERR_INVALID);
     fanout_filter_init(&f);
     f.from = FANOUT_FROM_CURSOR;
-    f.cursor = "f1~nonsense";
+    f.cursor = "f2~nonsense";
     assert_int_equal(fanout_subscribe(client, &f, &sub), FANOUT_ERR_INVALID);
     fanout_filter_init(&f);
     f.tenant = "with space";            /* the broker's to refuse */
@@ -230,6 +404,10 @@ main(void)
         cmocka_unit_test(test_events_come_in_order_and_show_all),
         cmocka_unit_test(test_a_saved_cursor_goes_on_exactly_behind),
         cmocka_unit_test(test_another_regions_broker_goes_on_without_repeats),
+        cmocka_unit_test(test_a_lane_that_is_behind_loses_nothing_by_a_failover),
+        cmocka_unit_test(test_a_cursor_within_a_first_answer_goes_back_to_its_beginning),
+        cmocka_unit_test(test_what_only_one_region_has_is_not_taken_for_seen),
+        cmocka_unit_test(test_an_event_that_cannot_be_read_costs_no_other),
         cmocka_unit_test(test_a_cursor_that_is_gone_is_said_once),
         cmocka_unit_test(test_filters_and_options_are_checked),
     };

@@ -224,7 +224,7 @@ add_two(struct fo_fetch_answer *a)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct fo_event e = rules_event(two_events[i]);
-        assert_int_equal(fo_fetch_answer_add(a, "us-east-1", &(struct fo_position){ 16, i + 1, FO_LANE_NORMAL }, rules_record(&e)), FO_OK);
+        assert_int_equal(fo_fetch_answer_add(a, "us-east-1", &(struct fo_position){ 16, i + 1, FO_LANE_NORMAL }, rules_record(&e), NULL, 0), FO_OK);
     }
 }
 
@@ -240,8 +240,7 @@ fetched_events_in_json_are_cloudevents(void **state)
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_JSON, &out), FO_OK);
     add_two(&a);
-    assert_int_equal(fo_fetch_answer_bytes(&a), out.n);
-    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c1.10.2a.0")), FO_OK);
+    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c1.10.2a.0"), (struct fo_wall){ 1767225600000000 }), FO_OK);
     assert_int_equal(fo_json_parse(fo_buf_slice(&out), &json, &fault), FO_OK);
     assert_true(json_is_true(json_object_get(json, "success")));
     assert_string_equal(json_string_value(json_object_get(json, "cursor")), "c1.10.2a.0");
@@ -268,10 +267,10 @@ fetched_events_in_msgpack_are_the_records_themselves(void **state)
     assert_int_equal(fo_buf_add(&out, "before", 6), FO_OK);      /* appended to what is there */
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
     record = rules_record(&e);
-    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", &(struct fo_position){ 16, 7, FO_LANE_LOW }, record), FO_OK);
-    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
+    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", &(struct fo_position){ 16, 7, FO_LANE_LOW }, record, NULL, 0), FO_OK);
+    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c"), (struct fo_wall){ 1767225600000000 }), FO_OK);
     r = fo_reader_of(fo_slice_of(out.p + 6, out.n - 6));
-    assert_true(fo_mp_read_map(&r, &n) == FO_OK && n == 3);
+    assert_true(fo_mp_read_map(&r, &n) == FO_OK && n == 4);
     assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("success")));
     assert_int_equal(fo_mp_skip(&r, 1), FO_OK);
     assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("events")));
@@ -282,7 +281,42 @@ fetched_events_in_msgpack_are_the_records_themselves(void **state)
     assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_read_slice(&r, record.n, &s) == FO_OK);
     assert_true(fo_slice_is_equal(s, record));
     assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_mp_read_str(&r, &cursor) == FO_OK);
+    assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("through")));
+    assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("2026-01-01T00:00:00.000000Z")));
     assert_int_equal(fo_reader_left(&r), 0);
+    fo_buf_fini(&out);
+}
+
+/* Only those that are not for every region say so, in either encoding. */
+static void
+an_event_says_whom_it_is_for(void **state)
+{
+    static const struct fo_target targets[] = { { FO_SLICE_LIT("us-east-1"), 0, 0 }, { FO_SLICE_LIT("eu-west-1"), 3, 0 } };
+    const struct fo_position pos = { 16, 7, FO_LANE_LOW };
+    struct fo_event e = rules_event(two_events[0]);
+    struct fo_slice record = rules_record(&e), s;
+    struct fo_fetch_answer a;
+    struct fo_reader r;
+    struct fo_buf out;
+    uint32_t n;
+
+    (void)state;
+    fo_buf_init(&out);
+    assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
+    n = (uint32_t)out.n;
+    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", &pos, record, targets, 2), FO_OK);
+    r = fo_reader_of(fo_slice_of(out.p + n, out.n - n));
+    assert_true(fo_mp_read_map(&r, &n) == FO_OK && n == 3 && fo_mp_skip(&r, 1) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK);
+    assert_true(fo_slice_is_equal(s, FO_SLICE_LIT("us-east-1:10:low:7")));
+    assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, FO_SLICE_LIT("targets")) && fo_mp_read_array(&r, &n) == FO_OK && n == 2);
+    assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, targets[0].region) && fo_mp_read_str(&r, &s) == FO_OK && fo_slice_is_equal(s, targets[1].region));
+    assert_true(fo_mp_read_str(&r, &s) == FO_OK && fo_read_slice(&r, record.n, &s) == FO_OK && fo_slice_is_equal(s, record));
+    assert_int_equal(fo_reader_left(&r), 0);
+    out.n = 0;
+    assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_JSON, &out), FO_OK);
+    assert_int_equal(fo_fetch_answer_add(&a, "us-east-1", &pos, record, targets, 2), FO_OK);
+    assert_int_equal(fo_buf_add(&out, "", 1), FO_OK);
+    assert_non_null(strstr((const char *)out.p, "\"position\":\"us-east-1:10:low:7\",\"targets\":[\"us-east-1\",\"eu-west-1\"],\"event\":{"));
     fo_buf_fini(&out);
 }
 
@@ -306,8 +340,8 @@ each_event_has_its_position(void **state)
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_MSGPACK, &out), FO_OK);
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(fo_fetch_answer_add(&a, cases[i].region, &cases[i].pos, FO_SLICE_LIT("\x80")), FO_OK);
-    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
+        assert_int_equal(fo_fetch_answer_add(&a, cases[i].region, &cases[i].pos, FO_SLICE_LIT("\x80"), NULL, 0), FO_OK);
+    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c"), (struct fo_wall){ 1767225600000000 }), FO_OK);
     r = fo_reader_of(fo_buf_slice(&out));
     assert_true(fo_mp_read_map(&r, &n) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK && fo_mp_skip(&r, 1) == FO_OK && fo_mp_read_str(&r, &s) == FO_OK);
     assert_true(fo_mp_read_array(&r, &n) == FO_OK && n == sizeof cases / sizeof cases[0]);
@@ -332,8 +366,8 @@ an_empty_fetch_has_a_cursor(void **state)
     (void)state;
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_JSON, &out), FO_OK);
-    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c")), FO_OK);
-    assert_true(fo_slice_is_equal(fo_buf_slice(&out), FO_SLICE_LIT("{\"success\":true,\"events\":[],\"cursor\":\"c\"}")));
+    assert_int_equal(fo_fetch_answer_finish(&a, FO_SLICE_LIT("c"), (struct fo_wall){ 1767225600000000 }), FO_OK);
+    assert_true(fo_slice_is_equal(fo_buf_slice(&out), FO_SLICE_LIT("{\"success\":true,\"events\":[],\"cursor\":\"c\",\"through\":\"2026-01-01T00:00:00.000000Z\"}")));
     fo_buf_fini(&out);
 }
 
@@ -348,7 +382,7 @@ an_event_that_cannot_be_shown_leaves_no_trace(void **state)
     fo_buf_init(&out);
     assert_int_equal(fo_fetch_answer_begin(&a, FO_ENC_JSON, &out), FO_OK);
     before = out.n;
-    assert_int_equal(fo_fetch_answer_add(&a, "r", &(struct fo_position){ 1, 1, FO_LANE_LOW }, FO_SLICE_LIT("\x80")), FO_ERR_MISSING);
+    assert_int_equal(fo_fetch_answer_add(&a, "r", &(struct fo_position){ 1, 1, FO_LANE_LOW }, FO_SLICE_LIT("\x80"), NULL, 0), FO_ERR_MISSING);
     assert_int_equal(out.n, before);
     assert_int_equal(a.count, 0);
     fo_buf_fini(&out);
@@ -413,7 +447,9 @@ main(void)
         cmocka_unit_test(a_position_fits_its_buffer),
         cmocka_unit_test(fetched_events_in_json_are_cloudevents),
         cmocka_unit_test(fetched_events_in_msgpack_are_the_records_themselves),
-        cmocka_unit_test(each_event_has_its_position), cmocka_unit_test(an_empty_fetch_has_a_cursor),
+        cmocka_unit_test(each_event_has_its_position),
+        cmocka_unit_test(an_event_says_whom_it_is_for),
+        cmocka_unit_test(an_empty_fetch_has_a_cursor),
         cmocka_unit_test(an_event_that_cannot_be_shown_leaves_no_trace),
         cmocka_unit_test(a_filter_takes_what_it_names),
     };
