@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The auditor: silent where nothing is wrong, and where something is, it names exactly that."""
+import base64
 import json
 import re
 import shutil
 import time
 import unittest
 
+from lib import mp
 from lib.cluster import ClusterTest, running, wait_until
 from lib.load import Load
 
@@ -154,6 +156,21 @@ class Ledger(ClusterTest):
         self.assertEqual(found["status"], 1)
         self.assertEqual({r["signature"] for r in found["regions"]}, {"NOT verified"})
         self.assertIs(found["complete"], False)
+
+    def test_what_is_signed_repeats_the_whole_question(self):
+        end, mark = 2 ** 64 - 1, [1, 2]
+        anything = ["", "", [[0, 0]] * 3, [[end, end]] * 3, [0, 0]]
+        for asked, expected in (({}, anything), ({"target": "us-west-2"}, ["", "us-west-2", *anything[2:]]),
+                                ({"source": "us-west-2"}, ["us-west-2", "", *anything[2:]]),
+                                ({"after": {"low": mark}}, ["", "", [[0, 0], [0, 0], mark], *anything[3:]]),
+                                ({"upTo": {"high": mark}}, ["", "", [[0, 0]] * 3, [mark, [end, end], [end, end]], [0, 0]]),
+                                ({"ledger": mark}, [*anything[:4], mark])):
+            with self.subTest(asked):
+                answer = self.cluster.first.ask({"op": "audit", **asked})
+                statement = mp.unpack(base64.b64decode(answer["statement"]))
+                self.assertEqual((statement[:3], statement[8:13]), (["fanout-audit", 2, "us-east-1"], expected))
+                for member, value in asked.items():
+                    self.assertEqual(answer[member], value)
 
     def test_the_door_refuses_what_is_not_an_audit(self):
         for path, request in (("to", {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}), ("source", {"source": "Nowhere!"}),

@@ -41,7 +41,7 @@ void audit_progress(const char *doing, const char *what);
 /* Null: not among those asked. */
 struct audit_region *audit_find(struct audit *a, const char *name);
 
-/* A statement of one region, checked: signature, and that it is about what was asked. source: as audit request's. marks: adds "after" and "upTo"
+/* A statement of one region, checked: signature, and that it answers this question and no other. source: as audit request's. marks: adds "after" and "upTo"
  * when not null. ledger: [epoch, LSN] or null. On failure says why, and notes it. Caller frees. Null: none. */
 struct audit_asked { const char *source, *target; const struct fo_mark *after, *up_to; struct fo_mark ledger; };
 struct fo_audit_statement *audit_ask(struct audit *a, struct audit_region *of, const struct audit_asked *asked);
