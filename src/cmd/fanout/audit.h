@@ -30,6 +30,7 @@ struct audit {
     unsigned region_count;
     bool has_failed;                /* something could not be told, or was not believed */
     bool is_partial;                /* a broker or the ledger could not be reached */
+    bool is_cut;                    /* a journal no longer retains all of the time asked about, or an ack that said how an event ended */
     uint64_t drift, pending;
     json_t *regions, *flows, *rows, *events, *notes;
 };
@@ -78,3 +79,5 @@ void audit_name(struct audit *a, const char *kind, const char *source, const cha
     const json_t *event, const char *text);
 
 void audit_print(const json_t *result);
+/* Rows of the ledger that were compared. */
+double audit_rows_compared(const json_t *result);
