@@ -91,8 +91,31 @@ class Cli(unittest.TestCase):
                             broker=self.cluster[broker]).stdout
             seen += [json.loads(line)["data"]["n"] for line in text.splitlines()]
         self.assertEqual(seen, [1, 2, 3, 4, 5])
-        self.cli("sub", "--cursor", "nonsense~", "--count", "1", status=2)
         self.assertIn("custom  cursor  {\"n\":1}", self.cli("sub", "--tenant", "cursor", "--from", "1h", "--count", "1").stdout)
+
+    def test_sub_says_at_once_what_is_wrong_with_its_place(self):
+        self.publish("--wait", "all")
+        for cursor in ("nonsense~", "nonsense", "c2.0"):
+            with self.subTest(cursor):
+                self.assertIn("--cursor: ", self.cli("sub", "--cursor", cursor, "--count", "1", status=2).stderr)
+                saved = self.cluster.dir / "bad-cursor"
+                saved.write_text(cursor + "\n")
+                said = self.cli("sub", "--cursor-file", saved, "--count", "1", status=2).stderr
+                self.assertRegex(said, f"{saved}: .*cursor.*; remove the file to begin anew")
+                self.assertEqual(saved.read_text(), cursor + "\n")
+        empty = self.cluster.dir / "empty-cursor"
+        empty.write_text("")
+        for path, why in ((self.cluster.dir, "Is a directory"), (empty, "is empty"), (self.cluster.dir / "no-such/cursor", "cannot be written: No such file")):
+            with self.subTest(why):
+                done = self.cli("sub", "--cursor-file", path, "--from", "earliest", "--count", "1", status=2)
+                self.assertIn(f"{path}: {why}", done.stderr)
+                self.assertEqual(done.stdout, "")
+
+    def test_sub_refuses_a_region_that_the_broker_does_not_know(self):
+        said = self.cli("sub", "--region", "us-east-2", "--count", "1", status=1).stderr
+        self.assertRegex(said, "unknown_region at filter.region: .*one of us-east-1, us-west-2, eu-west-1")
+        answer = self.cluster.first.ask({"op": "fetch", "filter": {"region": "us-east-2"}, "waitMs": 0})
+        self.assertEqual((answer["error"]["code"], answer["error"]["path"]), ("unknown_region", "filter.region"))
 
     def test_explain_tells_and_proves_the_story(self):
         answer = self.publish("--key", "explain", "--wait", "all")
