@@ -117,6 +117,26 @@ class Cli(unittest.TestCase):
         answer = self.cluster.first.ask({"op": "fetch", "filter": {"region": "us-east-2"}, "waitMs": 0})
         self.assertEqual((answer["error"]["code"], answer["error"]["path"]), ("unknown_region", "filter.region"))
 
+    def commands(self):
+        """One of each command that prints what was asked for; all of them end by themselves."""
+        ids, keys = self.publish("--wait", "all")["eventId"], self.cluster.dir / "keys"
+        return [("--help",), ("--version",), ("audit", "--help"), ("pub", "custom", "{}"), ("sub", "--from", "earliest", "--count", "1"), ("explain", ids),
+                ("report",), ("report", "--json"), ("audit", "--keys", keys, *self.all_doors()), ("region", "ls"), ("region", "ls", "--json"),
+                ("region", "ls", "--watch"), ("doctor", "--config", self.cluster.first.config_path), ("bench", "-n", "10"),
+                ("keys", "list", "--dir", keys), ("keys", "list", "--dir", keys, "--json"), ("migrate", "--sql")]
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        gone, closed = os.pipe()
+        os.close(gone)
+        with open("/dev/full", "wb") as full, open(closed, "wb") as pipe:
+            for out, why in ((full, "No space left on device"), (pipe, "Broken pipe")):
+                for args in self.commands():
+                    with self.subTest(" ".join(map(str, args)), why=why):
+                        done = subprocess.run([BUILD / "src/cmd/fanout", *args], stdout=out, stderr=subprocess.PIPE, text=True, timeout=60,
+                                              env=dict(os.environ, FANOUT_BROKER=self.cluster.first.door))
+                        self.assertEqual(done.returncode, 1, done.stderr)
+                        self.assertEqual(done.stderr.count("standard output could not be written"), 1, done.stderr)
+
     def test_explain_tells_and_proves_the_story(self):
         answer = self.publish("--key", "explain", "--wait", "all")
         configs = [word for broker in self.cluster for word in ("--config", broker.config_path)]
