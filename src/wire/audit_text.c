@@ -18,7 +18,7 @@ read_region(struct fo_reader *r, const char *name, char ret_region[FO_REGION_BYT
     if (fo_mp_read_str(r, &s) != FO_OK)
         return fo_fault_set(fault, FO_ERR_TYPE, name, "a region's name");
     if (!fo_region_name_is_valid(s))
-        return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, name, "a region's name: a-z, 0-9 and -");
+        return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, name, "a region's name: " FO_REGION_NAME_RULE);
     memcpy(ret_region, s.p, s.n);
     ret_region[s.n] = '\0';
     return FO_OK;

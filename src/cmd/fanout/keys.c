@@ -356,7 +356,7 @@ cmd_keys(int argc, char **argv)
         if (strcmp(actions[i].name, args.action) != 0)
             continue;
         if (actions[i].wants_region && (args.region == NULL || !fo_region_name_is_valid(fo_slice_str(args.region))))
-            return complain_usage("--region must be given: 1 to 32 characters of a-z, 0-9 and -");
+            return complain_usage("--region must be given: " FO_REGION_NAME_RULE);
         if (actions[i].wants_dir && args.dir == NULL)
             return complain_usage("--dir must be given");
         if (actions[i].wants_file != (args.file != NULL))
