@@ -47,6 +47,24 @@ class Cli(unittest.TestCase):
         self.assertRegex(self.cli("--version").stdout, r"^fanout \d+\.\d+\.\d+\n$")
         self.cli(status=2)
 
+    def test_what_is_misspelt_is_a_usage_error_and_named(self):
+        for command in ("pub", "sub", "explain", "report", "audit", "region", "doctor", "bench", "keys", "migrate"):
+            with self.subTest(command):
+                said = self.cli(command, "--brokker=x", status=2).stderr
+                self.assertRegex(said, f"unrecognized option '--brokker=x'\n(.*\n)?.*fanout {command} --help")
+        for args, said in ((("bench", "-s", "foo"), "foo: not an address"), (("bench", "-b", "foo"), "foo: not an address"),
+                           (("migrate", "-c", "hots=x"), 'invalid connection option "hots"'),
+                           (("report", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("audit", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("explain", "id", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("migrate", "--sql", "--region", "US EAST!"), "'US EAST!' is no region's ID"),
+                           (("migrate", "--sql", "--region", "us-east-=US"), "'us-east-' is no region's ID"),
+                           (("migrate", "--sql", "--region", "us-east-1="), "ID or ID=NAME"),
+                           (("migrate", "--sql", "--region", "us-east-1", "--primary", "eu-west-1"), "no --region eu-west-1 is given")):
+            with self.subTest(" ".join(args)):
+                self.assertIn(said, self.cli(*args, status=2).stderr)
+        self.assertIn("Exit status:", self.cli("migrate", "--help").stdout)
+
     def test_pub_prints_the_regions_and_refuses_with_the_place(self):
         text = self.cli("pub", "order_status", READY, "--key", "order-7", "--wait", "all").stdout
         self.assertRegex(text, r"accepted \S{36} at us-east-1:[0-9a-f]+:high:\d+\n")

@@ -83,7 +83,7 @@ parse_option(int key, char *arg, struct argp_state *state)
     case OPT_FROM: parse_time(state, arg, &a->from); return 0;
     case OPT_TO: parse_time(state, arg, &a->to); return 0;
     case OPT_KEYS: a->keys_dir = arg; return 0;
-    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_LEDGER: a->ledger = ledger_conninfo(state, "--ledger", arg); return 0;
     case OPT_NO_LEDGER: a->has_no_ledger = true; return 0;
     case OPT_NAMES:
         if (!cmd_parse_number(arg, 0, 1000000, &a->names_max))

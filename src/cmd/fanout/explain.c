@@ -55,7 +55,7 @@ parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
     case OPT_TENANT: a->tenant = arg; return 0;
     case OPT_KEYS: a->keys_dir = arg; return 0;
-    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_LEDGER: a->ledger = ledger_conninfo(state, "--ledger", arg); return 0;
     case OPT_CONFIG:
         if (a->configs == CMD_BROKERS_MAX)
             argp_error(state, "at most %d configurations", CMD_BROKERS_MAX);
