@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fanout command and libfanout's examples, as an operator and a service use them: what they print, and how they end."""
+import datetime
 import json
 import os
 import re
@@ -223,6 +224,60 @@ class Cli(unittest.TestCase):
         *events, cursor = self.example("subscribe", "100", self.cluster["us-west-2"].door)
         self.assertEqual(len({e.split()[0] for e in events}), 100)
         self.assertTrue(cursor.startswith("cursor f1~us-west-2~"), cursor)
+
+
+class Ledger(unittest.TestCase):
+    def test_report_ends_where_it_is_told(self):
+        with running(regions=("us-east-1", "us-west-2"), database=True, extra={"ledger": {"settle_wait_ms": 200}}) as cluster:
+            for n in range(3):
+                cluster.first.publish("custom", {"n": n}, wait="all")
+            middle = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            cluster.first.publish("custom", {"n": 3}, wait="all")
+            wait_until(lambda: cluster.postgres.psql("SELECT count(*) FROM realtime_fanout_log WHERE is_settled") == "4", "all rows are settled")
+            for asked in (("-b", cluster.first.door), ("--ledger", cluster.postgres.conninfo)):
+                for span, count in ((("--until", middle), 3), (("--since", middle), 1), ((), 4)):
+                    with self.subTest(asked[0], span=span):
+                        said = json.loads(cluster.cli("report", *asked, *span, "--json").stdout)
+                        self.assertEqual([(e["type"], e["total"], e["successful"]) for e in said["events"]], [("custom", count, count)])
+            for wrong in (("--until", "soon"), ("--until", "2h", "--since", "1h")):
+                self.assertEqual(cluster.cli("report", *wrong, check=False).returncode, 2)
+
+    def test_migrate_shows_what_it_would_do_and_does_not(self):
+        with running(regions=("us-east-1",), database=True) as cluster:
+            psql = cluster.postgres.psql
+            psql("CREATE DATABASE other")
+            other = f"{cluster.postgres.conninfo} dbname=other"
+
+            def migrate(*args, status):
+                done = cluster.cli("migrate", "-c", other, *args, check=False)
+                self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+                return done.stdout
+            for _ in range(2):
+                said = migrate("--dry-run", "--region", "us-east-1", status=0)
+                self.assertRegex(said, r"(?m)^0001 .* would be applied$")
+                missing = int(re.search(r"(?m)^0 applied, (\d+) missing$", said)[1])
+                self.assertGreater(missing, 0)
+            self.assertIn(f"0 applied, {missing} missing", migrate("--status", status=1))
+            self.assertIn(f"{missing} applied now", migrate(status=0))
+            self.assertNotIn("would be applied", migrate("--dry-run", status=0))
+            self.assertIn(f"{missing} applied, 0 missing", migrate("--status", status=0))
+
+
+class Watch(unittest.TestCase):
+    def test_region_ls_shows_what_changes(self):
+        with running(regions=("us-east-1", "us-west-2")) as cluster:
+            watching = subprocess.Popen([BUILD / "src/cmd/fanout", "region", "ls", "--watch", "-b", cluster.first.door], stdout=subprocess.PIPE, text=True)
+            try:
+                for state in ("up", "down"):
+                    while not re.match(rf"  us-west-2 +{state} ", line := watching.stdout.readline()):
+                        self.assertNotEqual(line, "", "it ended")
+                    cluster["us-west-2"].stop()
+                self.assertIsNone(watching.poll())
+            finally:
+                watching.kill()
+                watching.wait()
+                watching.stdout.close()
+            self.assertEqual(cluster.cli("region", "ls", "--watch", "--json", check=False).returncode, 2)
 
 
 class Failover(unittest.TestCase):
