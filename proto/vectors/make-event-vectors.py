@@ -426,6 +426,7 @@ def records():
     no("acceptedtime-0", four[:2] + [(3, 0)] + four[3:], "invalid")
     no("acceptedtime-text", four[:2] + [(3, "2026-01-01T00:00:00Z")] + four[3:], "wrong_type")
     no("sourceregion-upper-case", four[:3] + [(4, "EU")], "invalid")
+    no("sourceregion-hyphen-first", four[:3] + [(4, "-eu")], "invalid")
     no("field-twice", four + [(9, "a"), (9, "b")], "duplicate_key")
     no("field-twice-by-name", four + [(9, "a"), ("subject", "b")], "duplicate_key")
     no("priority-3", four + [(7, 3)], "invalid")

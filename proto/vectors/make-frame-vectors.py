@@ -325,7 +325,8 @@ def write_invalid_batches(three):
     invalid("prev-epoch-without-prev-seq", batch(three, targets=[("us-west-2", 0, EPOCH - 1)]), "protocol")
     invalid("target-of-four", batch(three, targets=[("us-west-2", 41, EPOCH - 1, 0)]), "protocol")
     invalid("prev-seq-above-first-seq", batch(three, targets=[("us-west-2", 43)]), "protocol")
-    for name, region in (("empty", ""), ("upper-case", "US-WEST-2"), ("too-long", "a" * 33), ("nul", "us\0west"), ("utf8", "zürich")):
+    for name, region in (("empty", ""), ("upper-case", "US-WEST-2"), ("too-long", "a" * 33), ("nul", "us\0west"), ("utf8", "zürich"),
+                         ("hyphen-first", "-us-west-2"), ("hyphen-last", "us-west-2-")):
         invalid("region-" + name, batch(three, region=region), "protocol")
         invalid("target-" + name, batch(three, targets=[(region, 0)]), "protocol")
     invalid("root-31-bytes", batch(three, root=merkle(three)[:31]), "protocol")
@@ -394,6 +395,7 @@ def write_keys():
     bad("without-version", EAST.public_line().replace(" v1 ", " "), "version")
     bad("two-spaces", EAST.public_line().replace(" v1 ", "  v1 "), "version")
     bad("region-upper-case", EAST.public_line(region="US-EAST-1"), "unknown_region")
+    bad("region-hyphen-last", EAST.public_line(region="us-east-"), "unknown_region")
     bad("region-too-long", EAST.public_line(region="a" * 33), "unknown_region")
     bad("id-of-another-key", EAST.public_line(key_id="%016x" % WEST.id), "corrupt")
     bad("id-upper-case", EAST.public_line(key_id="%016X" % EAST.id), "corrupt")

@@ -134,23 +134,13 @@ check_sums(struct check *k)
     return FO_OK;
 }
 
-static bool
-is_region_name(const char *s)
-{
-    size_t n = strlen(s);
-
-    if (n == 0 || n > FO_REGION_BYTES_MAX || s[0] == '-' || s[n - 1] == '-')
-        return false;
-    return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
-}
-
 static enum fo_err
 check_region(struct check *k, const char *path, const char *region)
 {
     if (region == NULL)
         return REFUSE(k, path, "required: the region's name, as in us-east-1");
-    if (!is_region_name(region))
-        return REFUSE(k, path, "'%.40s' is no region name: 1 to %d of a-z, 0-9 and inner '-', as in us-east-1", region, FO_REGION_BYTES_MAX);
+    if (!fo_region_name_is_valid(fo_slice_str(region)))
+        return REFUSE(k, path, "'%.40s' is no region name: " FO_REGION_NAME_RULE, region);
     return FO_OK;
 }
 

@@ -43,7 +43,9 @@ failed(struct run *r, const char *place)
 static enum fo_err
 run_open(struct run *r, const char *conninfo, struct fo_fault *fault)
 {
-    *r = (struct run){ PQconnectdb(conninfo), fault };
+    const char *const key[] = { "dbname", NULL }, *const value[] = { conninfo, NULL };
+
+    *r = (struct run){ PQconnectdbParams(key, value, 1), fault };       /* as elsewhere: a database's name alone will do */
     if (r->conn == NULL)
         return FO_ERR_NO_MEMORY;
     if (PQstatus(r->conn) != CONNECTION_OK) {

@@ -4,9 +4,11 @@
 #pragma once
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 enum {
     FO_REGIONS_MAX = 64,                /* a target set is one 64-bit mask */
-    FO_REGION_BYTES_MAX = 32,           /* [a-z0-9-], as in "eu-west-1" */
+    FO_REGION_BYTES_MAX = 32,           /* see fo_region_name_is_valid */
     FO_LANES = 3,
     FO_BATCH_EVENTS_MAX = 1024,
     FO_NESTING_MAX = 16,
@@ -33,6 +35,10 @@ struct fo_position { uint64_t epoch, seq; enum fo_lane lane; };
 
 /* Of (tenant, id), which make an event unique: a keyed hash (wire/fingerprint.h), so equal means the same event. */
 struct fo_fingerprint { uint64_t hi, lo; };
+
+/* The one rule for region names, and its words for people. */
+bool fo_region_name_is_valid(struct fo_slice name);
+#define FO_REGION_NAME_RULE "1 to 32 of a-z, 0-9 and inner '-', as in us-east-1"
 
 /* "high", "normal", "low". */
 const char *fo_lane_name(enum fo_lane lane);

@@ -230,6 +230,10 @@ fo_audit_state(const struct fo_query_view *v, const struct fo_audit_query *q, st
     c->s = ret_s;
     snprintf(ret_s->region, sizeof ret_s->region, "%s", fo_context_name(v->ctx, 0));
     snprintf(ret_s->source, sizeof ret_s->source, "%s", q->source);
+    snprintf(ret_s->target, sizeof ret_s->target, "%s", q->target);
+    memcpy(ret_s->after, q->after, sizeof ret_s->after);
+    memcpy(ret_s->up_to, q->up_to, sizeof ret_s->up_to);
+    ret_s->ledger = q->ledger;
     ret_s->epoch = v->ctx->epoch;
     c->only = fo_audit_region(v->ctx, q->target);
     err = fo_audit_walk_open(&c->walk, v, q);

@@ -29,7 +29,7 @@ fo_cursor_parse(struct fo_slice text, struct fo_cursor *ret_c)
     if (sscanf(buf, "c2.%32[a-z0-9-].%16" SCNx64 ".%16" SCNx64 ".%1x.%16" SCNx64 ".%8" SCNx32 ".%16" SCNx64 ".%8" SCNx32 ".%16" SCNx64 ".%8" SCNx32,
             c.region, &c.epoch, &since, &c.stand.turn, &lane[0].lsn, &lane[0].index, &lane[1].lsn, &lane[1].index, &lane[2].lsn, &lane[2].index) != 10)
         return FO_ERR_INVALID;
-    if (since > INT64_MAX || c.stand.turn >= FO_TURNS)
+    if (since > INT64_MAX || c.stand.turn >= FO_TURNS || !fo_region_name_is_valid(fo_slice_str(c.region)))
         return FO_ERR_INVALID;
     c.stand.since.us = (int64_t)since;
     fo_cursor_format(&c, again);

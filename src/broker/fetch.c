@@ -190,6 +190,8 @@ begin(struct fo_fetches *f, const struct fo_request *req, struct fo_slice key, s
     *ret_stand = stand_at(0, (struct fo_wall){ 0 });
     if (f->audience.parked_count >= f->ctx->config->limits.fetches_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer fetches at once; limits.fetches_max are parked");
+    if (req->filter.region.n > 0 && fo_context_region(f->ctx, req->filter.region) < 0)
+        return fo_region_names_fault(&f->ctx->regions, "filter.region", fault);
     err = find_start(f, req, ret_stand, fault);
     if (err == FO_OK && (searched = fo_recent_searched(&f->recent, key)) != NULL)
         *ret_stand = *searched;

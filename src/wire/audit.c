@@ -11,7 +11,7 @@
 static const char statement_word[] = "fanout-audit";
 
 enum { ROW_BYTES_MAX = 512 + FO_REGIONS_MAX * 64 };
-enum { STATEMENT_VERSION = 1, STATEMENT_ELEMENTS = 14, LANE_ELEMENTS = 8, FLOW_ELEMENTS = 8, DAMAGE_ELEMENTS = 4,
+enum { STATEMENT_VERSION = 2, STATEMENT_ELEMENTS = 18, LANE_ELEMENTS = 8, FLOW_ELEMENTS = 8, DAMAGE_ELEMENTS = 4,
     STATEMENT_BYTES_MAX = 2048 + FO_AUDIT_DAMAGED_MAX * 32 + FO_LANES * 192 + FO_AUDIT_FLOWS_MAX * 256 };
 
 const char *
@@ -73,6 +73,14 @@ mark_write(struct fo_writer *w, struct fo_mark m)
 }
 
 static void
+marks_write(struct fo_writer *w, const struct fo_mark m[FO_LANES])
+{
+    fo_mp_write_array(w, FO_LANES);
+    for (int i = 0; i < FO_LANES; i++)
+        mark_write(w, m[i]);
+}
+
+static void
 lane_write(struct fo_writer *w, const struct fo_audit_lane *l)
 {
     fo_mp_write_array(w, LANE_ELEMENTS);
@@ -117,6 +125,10 @@ statement_write(struct fo_writer *w, const struct fo_audit_statement *s)
     fo_mp_write_uint(w, (uint64_t)s->from.us);
     fo_mp_write_uint(w, (uint64_t)s->to.us);
     fo_mp_write_str(w, fo_slice_str(s->source));
+    fo_mp_write_str(w, fo_slice_str(s->target));
+    marks_write(w, s->after);
+    marks_write(w, s->up_to);
+    mark_write(w, s->ledger);
     fo_mp_write_uint(w, (uint64_t)s->complete_from.us);
     fo_mp_write_uint(w, s->damaged);
     fo_mp_write_array(w, damages);
@@ -176,6 +188,14 @@ mark_read(struct fo_reader *r, enum fo_err *err)
     m.epoch = fo_header_uint(r, 0, UINT64_MAX, err);
     m.seq = fo_header_uint(r, 0, UINT64_MAX, err);
     return m;
+}
+
+static void
+marks_read(struct fo_reader *r, struct fo_mark ret_m[FO_LANES], enum fo_err *err)
+{
+    fo_header_array(r, FO_LANES, FO_LANES, err);
+    for (int i = 0; i < FO_LANES; i++)
+        ret_m[i] = mark_read(r, err);
 }
 
 static void
@@ -247,6 +267,10 @@ fo_audit_decode(struct fo_slice bytes, struct fo_audit_statement *ret_s)
     ret_s->from.us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     ret_s->to.us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     region_read(&r, false, ret_s->source, &err);
+    region_read(&r, false, ret_s->target, &err);
+    marks_read(&r, ret_s->after, &err);
+    marks_read(&r, ret_s->up_to, &err);
+    ret_s->ledger = mark_read(&r, &err);
     ret_s->complete_from.us = (int64_t)fo_header_uint(&r, 0, INT64_MAX, &err);
     damage_read(&r, ret_s, &err);
     fo_header_array(&r, FO_LANES, FO_LANES, &err);
@@ -267,6 +291,23 @@ fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct f
     if (signature.n != FO_SIGNATURE_BYTES)
         return FO_ERR_SIGNATURE;
     return fo_frame_check_signature(&signed_bytes, fo_slice_str(s->region), s->key_id, keys);
+}
+
+static bool
+is_same_mark(struct fo_mark a, struct fo_mark b)
+{
+    return a.epoch == b.epoch && a.seq == b.seq;
+}
+
+bool
+fo_audit_answers(const struct fo_audit_statement *s, const struct fo_audit_query *q)
+{
+    bool is_same = strcmp(s->source, q->source) == 0 && strcmp(s->target, q->target) == 0 && s->from.us == q->from.us
+        && (q->to.us == 0 || s->to.us == q->to.us) && is_same_mark(s->ledger, q->ledger);
+
+    for (unsigned i = 0; i < FO_LANES; i++)
+        is_same &= is_same_mark(s->after[i], q->after[i]) && is_same_mark(s->up_to[i], q->up_to[i]);
+    return is_same;
 }
 
 const struct fo_audit_flow *

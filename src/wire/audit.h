@@ -60,7 +60,8 @@ struct fo_audit_statement {
     char region[FO_REGION_BYTES_MAX + 1];       /* who states it */
     uint64_t key_id, epoch;                     /* epoch: of the data directory */
     struct fo_wall made_at, from, to;           /* made_at: by the region's clock */
-    char source[FO_REGION_BYTES_MAX + 1];       /* as asked: empty when it is a source's statement */
+    char source[FO_REGION_BYTES_MAX + 1], target[FO_REGION_BYTES_MAX + 1];     /* the question, as in fo_audit_query: what is signed ... */
+    struct fo_mark after[FO_LANES], up_to[FO_LANES], ledger;    /* ... answers this one and no wider one */
     struct fo_wall complete_from;               /* when the oldest retained segment was begun; 0: nothing was ever trimmed */
     uint64_t damaged;                           /* records that could not be read */
     struct fo_audit_damage damage[FO_AUDIT_DAMAGED_MAX];    /* the first of them */
@@ -88,6 +89,8 @@ FO_MUST_CHECK enum fo_err fo_audit_decode(struct fo_slice bytes, struct fo_audit
 /* After decode. FO_ERR_UNKNOWN_KEY, FO_ERR_WRONG_KEY, FO_ERR_SIGNATURE. */
 FO_MUST_CHECK enum fo_err fo_audit_verify(struct fo_slice bytes, struct fo_slice signature, const struct fo_audit_statement *s,
     const struct fo_key_ring *keys);
+/* Whether it answers this very question; to of zero, which leaves it to the region, fits any. */
+bool fo_audit_answers(const struct fo_audit_statement *s, const struct fo_audit_query *q);
 /* What the statement says of another region and a lane; null: nothing. s may be null. */
 const struct fo_audit_flow *fo_audit_flow_of(const struct fo_audit_statement *s, const char *region, enum fo_lane lane);
 /* Events of it that are in any state but pending. */

@@ -18,7 +18,7 @@ read_region(struct fo_reader *r, const char *name, char ret_region[FO_REGION_BYT
     if (fo_mp_read_str(r, &s) != FO_OK)
         return fo_fault_set(fault, FO_ERR_TYPE, name, "a region's name");
     if (!fo_region_name_is_valid(s))
-        return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, name, "a region's name: a-z, 0-9 and -");
+        return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, name, "a region's name: " FO_REGION_NAME_RULE);
     memcpy(ret_region, s.p, s.n);
     ret_region[s.n] = '\0';
     return FO_OK;
@@ -181,6 +181,20 @@ time_json(struct fo_wall t)
     return json_string(text);
 }
 
+/* As in a request: the lanes that are restricted; nowhere: the mark of those that are not. */
+static void
+add_marks(json_t *json, const char *name, const struct fo_mark m[FO_LANES], uint64_t nowhere)
+{
+    json_t *marks = json_object();
+
+    for (unsigned i = 0; i < FO_LANES; i++)
+        if (m[i].epoch != nowhere)
+            json_object_set_new(marks, fo_lane_name((enum fo_lane)i), json_pack("[I,I]", (json_int_t)m[i].epoch, (json_int_t)m[i].seq));
+    if (json_object_size(marks) > 0)
+        json_object_set(json, name, marks);
+    json_decref(marks);
+}
+
 static json_t *
 damage_json(const struct fo_audit_damage *d)
 {
@@ -204,6 +218,12 @@ fo_audit_to_json(const struct fo_audit_statement *s)
     json_object_set_new(json, "to", time_json(s->to));
     if (s->source[0] != '\0')
         json_object_set_new(json, "source", json_string(s->source));
+    if (s->target[0] != '\0')
+        json_object_set_new(json, "target", json_string(s->target));
+    add_marks(json, "after", s->after, 0);
+    add_marks(json, "upTo", s->up_to, UINT64_MAX);
+    if (s->ledger.epoch != 0)
+        json_object_set_new(json, "ledger", mark_json(s->ledger));
     json_object_set_new(json, "completeFrom", time_json(s->complete_from));
     json_object_set_new(json, "damaged", json_integer((json_int_t)s->damaged));
     json_object_set_new(json, "damage", list = json_array());

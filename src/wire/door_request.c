@@ -307,8 +307,8 @@ read_filter(struct decoder *d)
             return fo_fault_set(d->fault, FO_ERR_TYPE, "filter", "a map of type, tenant, key and region");
         err = read_filter_field(d, r, key);
     }
-    if (err == FO_OK && d->req->filter.region.n > 0 && !fo_field_is_region(d->req->filter.region))
-        return fo_fault_set(d->fault, FO_ERR_UNKNOWN_REGION, "filter.region", "a region's name: a-z, 0-9 and -");
+    if (err == FO_OK && d->req->filter.region.n > 0 && !fo_region_name_is_valid(d->req->filter.region))
+        return fo_fault_set(d->fault, FO_ERR_UNKNOWN_REGION, "filter.region", "a region's name: " FO_REGION_NAME_RULE);
     return err;
 }
 

@@ -57,6 +57,8 @@ struct fo_event {                           /* a view: every slice borrows the b
 
 /* What the broker knows and a decoder must ask for. */
 struct fo_region_names { const char *name[FO_REGIONS_MAX]; unsigned count; };
+/* Sets FO_ERR_UNKNOWN_REGION, with the names that there are. */
+enum fo_err fo_region_names_fault(const struct fo_region_names *regions, const char *path, struct fo_fault *ret_fault);
 struct fo_schema_set;
 
 struct fo_event_rules {

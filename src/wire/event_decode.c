@@ -116,17 +116,16 @@ decode_version(struct decoder *d, unsigned field)
     return fo_fault_set(d->fault, err == FO_OK ? FO_ERR_INVALID : err, fo_field_name(field), "an integer from 1 to 2147483647");
 }
 
-static enum fo_err
-unknown_target(struct decoder *d, const char *path)
+enum fo_err
+fo_region_names_fault(const struct fo_region_names *regions, const char *path, struct fo_fault *ret_fault)
 {
-    const struct fo_region_names *regions = d->rules->regions;
     char known[160];
     size_t n = 0;
 
     known[0] = '\0';
     for (unsigned i = 0; i < regions->count && n < sizeof(known); i++)
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i > 0 ? ", " : "", regions->name[i]);
-    return fo_fault_set(d->fault, FO_ERR_UNKNOWN_REGION, path, "one of %s", known);
+    return fo_fault_set(ret_fault, FO_ERR_UNKNOWN_REGION, path, "one of %s", known);
 }
 
 static enum fo_err
@@ -153,7 +152,7 @@ decode_targets(struct decoder *d)
         while (k < regions->count && !fo_slice_is_equal(s, fo_slice_str(regions->name[k])))
             k++;
         if (k == regions->count)
-            return unknown_target(d, path);
+            return fo_region_names_fault(d->rules->regions, path, d->fault);
         d->e->targets |= (fo_region_set)1 << k;
     }
     return FO_OK;

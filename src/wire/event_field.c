@@ -124,20 +124,20 @@ fo_field_check_text(struct fo_slice s, size_t bytes_max)
     return FO_OK;
 }
 
-enum { OF_TYPE = 1, OF_TENANT = 2, OF_REGION = 4 };
+enum { OF_TYPE = 1, OF_TENANT = 2 };
 
 /* What each character may stand in. */
 static const uint8_t uses[256] = {
     ['!' ... ','] = OF_TENANT,
-    ['-'] = OF_TYPE | OF_TENANT | OF_REGION,
+    ['-'] = OF_TYPE | OF_TENANT,
     ['.'] = OF_TYPE | OF_TENANT,
-    ['0' ... '9'] = OF_TYPE | OF_TENANT | OF_REGION,
+    ['0' ... '9'] = OF_TYPE | OF_TENANT,
     [':' ... '@'] = OF_TENANT,
     ['A' ... 'Z'] = OF_TYPE | OF_TENANT,
     ['[' ... '^'] = OF_TENANT,
     ['_'] = OF_TYPE | OF_TENANT,
     ['`'] = OF_TENANT,
-    ['a' ... 'z'] = OF_TYPE | OF_TENANT | OF_REGION,
+    ['a' ... 'z'] = OF_TYPE | OF_TENANT,
     ['{' ... '~'] = OF_TENANT,
 };
 
@@ -159,12 +159,6 @@ bool
 fo_field_is_tenant(struct fo_slice s)
 {
     return is_made_of(s, OF_TENANT);
-}
-
-bool
-fo_field_is_region(struct fo_slice s)
-{
-    return s.n <= FO_REGION_BYTES_MAX && is_made_of(s, OF_REGION);
 }
 
 struct fo_slice

@@ -39,8 +39,6 @@ FO_MUST_CHECK enum fo_err fo_field_check_unknown(const struct fo_event *e, const
 enum { FO_FIELD_NAME_BYTES_MAX = 64 };
 /* The name's text; a number in decimal, in buf. */
 struct fo_slice fo_field_name_text(const struct fo_mp *key, char buf[24]);
-/* [a-z0-9-]{1,32} */
-bool fo_field_is_region(struct fo_slice s);
 /* Letters, digits, '.', '_', '-': what a type may be called: it is a level of the feed's topics and a word on
  * command lines. */
 bool fo_field_is_type(struct fo_slice s);

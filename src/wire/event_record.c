@@ -176,7 +176,7 @@ read_text(struct record_reader *d, unsigned field)
     if ((err = fo_field_check_text(*s, bytes_max)) != FO_OK)
         return err;
     if ((field == FO_FIELD_TYPE && !fo_field_is_type(*s)) || (field == FO_FIELD_TENANT && !fo_field_is_tenant(*s))
-        || (field == FO_FIELD_SOURCEREGION && !fo_field_is_region(*s)))
+        || (field == FO_FIELD_SOURCEREGION && !fo_region_name_is_valid(*s)))
         return FO_ERR_INVALID;
     return FO_OK;
 }
@@ -312,7 +312,7 @@ read_first_fields(struct record_reader *d)
         || !take_field(&r, FO_FIELD_ACCEPTEDTIME) || !take_time(&r, &acceptedtime)
         || !take_field(&r, FO_FIELD_SOURCEREGION) || !fo_mp_take_short_str(&r, &sourceregion))
         return false;
-    if (!d->is_checked && (fo_field_check_text(id, FO_ID_BYTES_MAX) != FO_OK || !fo_field_is_type(type) || !fo_field_is_region(sourceregion)))
+    if (!d->is_checked && (fo_field_check_text(id, FO_ID_BYTES_MAX) != FO_OK || !fo_field_is_type(type) || !fo_region_name_is_valid(sourceregion)))
         return false;
     d->r = r;
     d->seen = 1u << FO_FIELD_ID | 1u << FO_FIELD_TYPE | 1u << FO_FIELD_ACCEPTEDTIME | 1u << FO_FIELD_SOURCEREGION;

@@ -22,20 +22,6 @@ enum { KEY_ID_DIGITS = 16, BASE64_VARIANT = sodium_base64_VARIANT_ORIGINAL };
 static const char public_word[] = "fanout-public-key";
 static const char secret_word[] = "fanout-secret-key";
 
-bool
-fo_region_name_is_valid(struct fo_slice name)
-{
-    if (name.n == 0 || name.n > FO_REGION_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < name.n; i++) {
-        uint8_t c = name.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
-            return false;
-    }
-    return true;
-}
-
 enum fo_err
 fo_keys_library_init(void)
 {
@@ -171,8 +157,7 @@ text_split(struct fo_slice text, const char *expected, struct key_text *ret_part
         return fo_fault_set(ret_fault, FO_ERR_VERSION, "", "key format \"%.*s\" is not supported; expected v1",
                             (int)(t.version.n < 16 ? t.version.n : 16), t.version.n == 0 ? "" : (const char *)t.version.p);
     if (!fo_region_name_is_valid(t.region))
-        return fo_fault_set(ret_fault, FO_ERR_UNKNOWN_REGION, "", "the region must be 1 to %d characters of a-z, 0-9 and -",
-                            FO_REGION_BYTES_MAX);
+        return fo_fault_set(ret_fault, FO_ERR_UNKNOWN_REGION, "", "the region must be " FO_REGION_NAME_RULE);
     *ret_parts = t;
     return FO_OK;
 }

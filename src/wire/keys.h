@@ -15,9 +15,6 @@ struct fo_key_pair { struct fo_public_key public_half; uint8_t *secret; /* sodiu
 #define FO_KEYS_MAX 256
 struct fo_key_ring { struct fo_public_key key[FO_KEYS_MAX]; unsigned count; };
 
-/* 1 to FO_REGION_BYTES_MAX of [a-z0-9-]. */
-bool fo_region_name_is_valid(struct fo_slice name);
-
 /* Once per process before anything else here; idempotent. FO_ERR_INTERNAL: no entropy. */
 FO_MUST_CHECK enum fo_err fo_keys_library_init(void);
 /* FO_ERR_UNKNOWN_REGION: not a region's name. FO_ERR_NO_MEMORY. */

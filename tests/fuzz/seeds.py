@@ -94,7 +94,8 @@ def by_hand():
     yield "journal", "segment", segment()
     mark, digest = [5, 7], bytes(32)
     for i, flows in enumerate(([], [["us-west-2", lane, [9, 1, 0, 0, 0, 2], 0, mark, [0, 0], mark, digest] for lane in range(3)])):
-        yield "audit", f"{i}", mp.pack(["fanout-audit", 1, "us-east-1", 77, 5, 1767225600123456, 0, 1767225600999999, "us-west-2" if i else "", 0, i, [[4096, 2, 0, 9]] * i,
+        yield "audit", f"{i}", mp.pack(["fanout-audit", 2, "us-east-1", 77, 5, 1767225600123456, 0, 1767225600999999, "us-west-2" if i else "", "",
+                                        [mark, [0, 0], mark], [[5, 9], [2**64 - 1, 2**64 - 1], mark], [5, 4096], 0, i, [[4096, 2, 0, 9]] * i,
                                         [[12, 0, mark, mark, 12, 1, mark, digest]] * 3, flows])
     for i, answer in enumerate(answers()):
         yield "answer", f"{i}", mp.pack(answer)

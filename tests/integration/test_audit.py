@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The auditor: silent where nothing is wrong, and where something is, it names exactly that."""
+import base64
 import json
 import re
 import shutil
 import time
 import unittest
 
+from lib import mp
 from lib.cluster import ClusterTest, running, wait_until
 from lib.load import Load
 
@@ -56,6 +58,7 @@ class Ledger(ClusterTest):
     def test_traffic_in_every_direction_has_zero_drift(self):
         clean = self.clean
         self.assertEqual((clean["drift"], clean["pending"], clean["events"], clean["notes"]), (0, 0, [], []))
+        self.assertEqual((clean["proven"], clean["complete"], clean["compared"]), (True, True, 726))
         self.assertEqual({r["signature"] for r in clean["regions"]}, {"verified"})
         self.assertEqual(len(clean["flows"]), 18)
         self.assertEqual(sum(r["rows"] for r in clean["ledger"]), 3 * 3 * 41)
@@ -136,6 +139,7 @@ class Ledger(ClusterTest):
     def test_a_time_without_events_is_clean(self):
         found = self.cluster.audit("--from", "2001-01-01T00:00:00Z", "--to", "2001-01-02T00:00:00Z")
         self.assertEqual((found["drift"], found["flows"], found["ledger"], found["status"]), (0, [], [], 0))
+        self.assertEqual((found["complete"], found["proven"]), (True, True))
 
     def test_a_range_is_cut_alike_everywhere(self):
         middle = self.psql("SELECT to_char(fanout_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM realtime_fanout_log "
@@ -153,7 +157,52 @@ class Ledger(ClusterTest):
         found = self.cluster.audit("--keys", other)
         self.assertEqual(found["status"], 1)
         self.assertEqual({r["signature"] for r in found["regions"]}, {"NOT verified"})
-        self.assertIs(found["complete"], False)
+        self.assertEqual((found["complete"], found["proven"], found["believed"]), (False, False, False))
+        text = self.cluster.cli("audit", "--keys", other, *(f"--broker={b.door}" for b in self.cluster), check=False).stdout
+        self.assertRegex(text, "Not proven: no drift was seen, but not every answer could be had or believed")
+
+    def said(self, *args):
+        """Exit status, JSON and last line for people of an audit of these brokers."""
+        done = [self.cluster.cli("audit", *args, *more, check=False) for more in (["--json"], [])]
+        self.assertEqual(done[0].returncode, done[1].returncode)
+        return done[0].returncode, json.loads(done[0].stdout), done[1].stdout.rstrip().splitlines()[-1]
+
+    def test_without_keys_nothing_is_proven(self):
+        status, found, line = self.said(*(f"--broker={b.door}" for b in self.cluster))
+        self.assertEqual((status, found["drift"], found["complete"], found["proven"]), (0, 0, True, False))
+        self.assertRegex(line, r"^Zero drift: 726 deliveries compared; not proven, as no signature was checked\.$")
+
+    def test_one_region_alone_compares_nothing(self):
+        keys, door = f"--keys={self.cluster.dir}/keys", f"--broker={self.cluster.first.door}"
+        for brokers in ([door], [door, door, door]):
+            with self.subTest(len(brokers)):
+                status, found, line = self.said(keys, *brokers)
+                self.assertEqual((status, found["proven"], found["complete"], found["compared"]), (1, False, False, 0))
+                self.assertEqual(line, "Nothing could be compared, see above.")
+                notes = "\n".join(found["notes"])
+                self.assertEqual(notes.count("us-east-1 is named twice"), len(brokers) - 1)
+                for other in ("us-west-2", "eu-west-1"):
+                    self.assertRegex(notes, f"{other} was not named .*: what it accepted was not audited")
+
+    def test_nobody_reached_is_no_proof(self):
+        status, found, line = self.said(f"--keys={self.cluster.dir}/keys", "-b", "tcp://127.0.0.1:9", "--timeout", "500ms")
+        self.assertEqual((status, found["proven"], found["complete"], found["compared"]), (3, False, False, 0))
+        self.assertEqual(line, "Nothing could be compared, see above.")
+
+    def test_what_is_signed_repeats_the_whole_question(self):
+        end, mark = 2 ** 64 - 1, [1, 2]
+        anything = ["", "", [[0, 0]] * 3, [[end, end]] * 3, [0, 0]]
+        for asked, expected in (({}, anything), ({"target": "us-west-2"}, ["", "us-west-2", *anything[2:]]),
+                                ({"source": "us-west-2"}, ["us-west-2", "", *anything[2:]]),
+                                ({"after": {"low": mark}}, ["", "", [[0, 0], [0, 0], mark], *anything[3:]]),
+                                ({"upTo": {"high": mark}}, ["", "", [[0, 0]] * 3, [mark, [end, end], [end, end]], [0, 0]]),
+                                ({"ledger": mark}, [*anything[:4], mark])):
+            with self.subTest(asked):
+                answer = self.cluster.first.ask({"op": "audit", **asked})
+                statement = mp.unpack(base64.b64decode(answer["statement"]))
+                self.assertEqual((statement[:3], statement[8:13]), (["fanout-audit", 2, "us-east-1"], expected))
+                for member, value in asked.items():
+                    self.assertEqual(answer[member], value)
 
     def test_the_door_refuses_what_is_not_an_audit(self):
         for path, request in (("to", {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}), ("source", {"source": "Nowhere!"}),
@@ -172,6 +221,7 @@ class Regions(unittest.TestCase):
     def test_pending_is_not_drift(self):
         with running(database=True, extra={"ledger": {"settle_wait_ms": 300}}) as cluster:
             cluster["us-west-2"].kill()
+            rows = "SELECT count(*) FROM realtime_fanout_log"
             for i in range(5):
                 cluster.first.publish(id=f"waits-{i}", wait=1)
             soon = time.time_ns() // 1000 + 1500000
@@ -184,8 +234,9 @@ class Regions(unittest.TestCase):
             self.assertEqual(said.returncode, 3)
             self.assertRegex(said.stdout, r"what us-west-2 accepted was not audited")
             self.assertRegex(said.stdout, r"Zero drift: .* 6 still pending; not everything could be compared")
+            wait_until(lambda: cluster.postgres.psql(rows).strip() == "6", "the ledger has a row of each")
             alone = cluster.audit(regions=["us-east-1"])
-            self.assertEqual((alone["drift"], alone["status"], alone["complete"]), (0, 0, False))
+            self.assertEqual((alone["drift"], alone["status"], alone["complete"], alone["proven"]), (0, 0, False, False))
             wait_until(lambda: time.time_ns() // 1000 > soon, "one of them has expired")
             cluster["us-west-2"].start()
             late = flow(cluster.judge(), "us-east-1", "us-west-2", "high")
@@ -257,6 +308,7 @@ class Regions(unittest.TestCase):
             self.assertLess(compared["accepted"], 60)
             self.assertGreater(compared["received"], 0)
             self.assertTrue(any("no longer retains" in note for note in found["notes"]), found["notes"])
+            self.assertEqual((found["complete"], found["proven"]), (False, False))
 
 
 if __name__ == "__main__":

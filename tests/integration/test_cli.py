@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fanout command and libfanout's examples, as an operator and a service use them: what they print, and how they end."""
+import datetime
 import json
 import os
 import re
@@ -47,6 +48,24 @@ class Cli(unittest.TestCase):
         self.assertRegex(self.cli("--version").stdout, r"^fanout \d+\.\d+\.\d+\n$")
         self.cli(status=2)
 
+    def test_what_is_misspelt_is_a_usage_error_and_named(self):
+        for command in ("pub", "sub", "explain", "report", "audit", "region", "doctor", "bench", "keys", "migrate"):
+            with self.subTest(command):
+                said = self.cli(command, "--brokker=x", status=2).stderr
+                self.assertRegex(said, f"unrecognized option '--brokker=x'\n(.*\n)?.*fanout {command} --help")
+        for args, said in ((("bench", "-s", "foo"), "foo: not an address"), (("bench", "-b", "foo"), "foo: not an address"),
+                           (("migrate", "-c", "hots=x"), 'invalid connection option "hots"'),
+                           (("report", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("audit", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("explain", "id", "--ledger", "hots=x"), 'invalid connection option "hots"'),
+                           (("migrate", "--sql", "--region", "US EAST!"), "'US EAST!' is no region's ID"),
+                           (("migrate", "--sql", "--region", "us-east-=US"), "'us-east-' is no region's ID"),
+                           (("migrate", "--sql", "--region", "us-east-1="), "ID or ID=NAME"),
+                           (("migrate", "--sql", "--region", "us-east-1", "--primary", "eu-west-1"), "no --region eu-west-1 is given")):
+            with self.subTest(" ".join(args)):
+                self.assertIn(said, self.cli(*args, status=2).stderr)
+        self.assertIn("Exit status:", self.cli("migrate", "--help").stdout)
+
     def test_pub_prints_the_regions_and_refuses_with_the_place(self):
         text = self.cli("pub", "order_status", READY, "--key", "order-7", "--wait", "all").stdout
         self.assertRegex(text, r"accepted \S{36} at us-east-1:[0-9a-f]+:high:\d+\n")
@@ -91,8 +110,51 @@ class Cli(unittest.TestCase):
                             broker=self.cluster[broker]).stdout
             seen += [json.loads(line)["data"]["n"] for line in text.splitlines()]
         self.assertEqual(seen, [1, 2, 3, 4, 5])
-        self.cli("sub", "--cursor", "nonsense~", "--count", "1", status=2)
         self.assertIn("custom  cursor  {\"n\":1}", self.cli("sub", "--tenant", "cursor", "--from", "1h", "--count", "1").stdout)
+
+    def test_sub_says_at_once_what_is_wrong_with_its_place(self):
+        self.publish("--wait", "all")
+        for cursor in ("nonsense~", "nonsense", "c2.0"):
+            with self.subTest(cursor):
+                self.assertIn("--cursor: ", self.cli("sub", "--cursor", cursor, "--count", "1", status=2).stderr)
+                saved = self.cluster.dir / "bad-cursor"
+                saved.write_text(cursor + "\n")
+                said = self.cli("sub", "--cursor-file", saved, "--count", "1", status=2).stderr
+                self.assertRegex(said, f"{saved}: .*cursor.*; remove the file to begin anew")
+                self.assertEqual(saved.read_text(), cursor + "\n")
+        empty = self.cluster.dir / "empty-cursor"
+        empty.write_text("")
+        for path, why in ((self.cluster.dir, "Is a directory"), (empty, "is empty"), (self.cluster.dir / "no-such/cursor", "cannot be written: No such file")):
+            with self.subTest(why):
+                done = self.cli("sub", "--cursor-file", path, "--from", "earliest", "--count", "1", status=2)
+                self.assertIn(f"{path}: {why}", done.stderr)
+                self.assertEqual(done.stdout, "")
+
+    def test_sub_refuses_a_region_that_the_broker_does_not_know(self):
+        said = self.cli("sub", "--region", "us-east-2", "--count", "1", status=1).stderr
+        self.assertRegex(said, "unknown_region at filter.region: .*one of us-east-1, us-west-2, eu-west-1")
+        answer = self.cluster.first.ask({"op": "fetch", "filter": {"region": "us-east-2"}, "waitMs": 0})
+        self.assertEqual((answer["error"]["code"], answer["error"]["path"]), ("unknown_region", "filter.region"))
+
+    def commands(self):
+        """One of each command that prints what was asked for; all of them end by themselves."""
+        ids, keys = self.publish("--wait", "all")["eventId"], self.cluster.dir / "keys"
+        return [("--help",), ("--version",), ("audit", "--help"), ("pub", "custom", "{}"), ("sub", "--from", "earliest", "--count", "1"), ("explain", ids),
+                ("report",), ("report", "--json"), ("audit", "--keys", keys, *self.all_doors()), ("region", "ls"), ("region", "ls", "--json"),
+                ("region", "ls", "--watch"), ("doctor", "--config", self.cluster.first.config_path), ("bench", "-n", "10"),
+                ("keys", "list", "--dir", keys), ("keys", "list", "--dir", keys, "--json"), ("migrate", "--sql")]
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        gone, closed = os.pipe()
+        os.close(gone)
+        with open("/dev/full", "wb") as full, open(closed, "wb") as pipe:
+            for out, why in ((full, "No space left on device"), (pipe, "Broken pipe")):
+                for args in self.commands():
+                    with self.subTest(" ".join(map(str, args)), why=why):
+                        done = subprocess.run([BUILD / "src/cmd/fanout", *args], stdout=out, stderr=subprocess.PIPE, text=True, timeout=60,
+                                              env=dict(os.environ, FANOUT_BROKER=self.cluster.first.door))
+                        self.assertEqual(done.returncode, 1, done.stderr)
+                        self.assertEqual(done.stderr.count("standard output could not be written"), 1, done.stderr)
 
     def test_explain_tells_and_proves_the_story(self):
         answer = self.publish("--key", "explain", "--wait", "all")
@@ -162,6 +224,60 @@ class Cli(unittest.TestCase):
         *events, cursor = self.example("subscribe", "100", self.cluster["us-west-2"].door)
         self.assertEqual(len({e.split()[0] for e in events}), 100)
         self.assertTrue(cursor.startswith("cursor f2~us-west-2~"), cursor)
+
+
+class Ledger(unittest.TestCase):
+    def test_report_ends_where_it_is_told(self):
+        with running(regions=("us-east-1", "us-west-2"), database=True, extra={"ledger": {"settle_wait_ms": 200}}) as cluster:
+            for n in range(3):
+                cluster.first.publish("custom", {"n": n}, wait="all")
+            middle = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            cluster.first.publish("custom", {"n": 3}, wait="all")
+            wait_until(lambda: cluster.postgres.psql("SELECT count(*) FROM realtime_fanout_log WHERE is_settled") == "4", "all rows are settled")
+            for asked in (("-b", cluster.first.door), ("--ledger", cluster.postgres.conninfo)):
+                for span, count in ((("--until", middle), 3), (("--since", middle), 1), ((), 4)):
+                    with self.subTest(asked[0], span=span):
+                        said = json.loads(cluster.cli("report", *asked, *span, "--json").stdout)
+                        self.assertEqual([(e["type"], e["total"], e["successful"]) for e in said["events"]], [("custom", count, count)])
+            for wrong in (("--until", "soon"), ("--until", "2h", "--since", "1h")):
+                self.assertEqual(cluster.cli("report", *wrong, check=False).returncode, 2)
+
+    def test_migrate_shows_what_it_would_do_and_does_not(self):
+        with running(regions=("us-east-1",), database=True) as cluster:
+            psql = cluster.postgres.psql
+            psql("CREATE DATABASE other")
+            other = f"{cluster.postgres.conninfo} dbname=other"
+
+            def migrate(*args, status):
+                done = cluster.cli("migrate", "-c", other, *args, check=False)
+                self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+                return done.stdout
+            for _ in range(2):
+                said = migrate("--dry-run", "--region", "us-east-1", status=0)
+                self.assertRegex(said, r"(?m)^0001 .* would be applied$")
+                missing = int(re.search(r"(?m)^0 applied, (\d+) missing$", said)[1])
+                self.assertGreater(missing, 0)
+            self.assertIn(f"0 applied, {missing} missing", migrate("--status", status=1))
+            self.assertIn(f"{missing} applied now", migrate(status=0))
+            self.assertNotIn("would be applied", migrate("--dry-run", status=0))
+            self.assertIn(f"{missing} applied, 0 missing", migrate("--status", status=0))
+
+
+class Watch(unittest.TestCase):
+    def test_region_ls_shows_what_changes(self):
+        with running(regions=("us-east-1", "us-west-2")) as cluster:
+            watching = subprocess.Popen([BUILD / "src/cmd/fanout", "region", "ls", "--watch", "-b", cluster.first.door], stdout=subprocess.PIPE, text=True)
+            try:
+                for state in ("up", "down"):
+                    while not re.match(rf"  us-west-2 +{state} ", line := watching.stdout.readline()):
+                        self.assertNotEqual(line, "", "it ended")
+                    cluster["us-west-2"].stop()
+                self.assertIsNone(watching.poll())
+            finally:
+                watching.kill()
+                watching.wait()
+                watching.stdout.close()
+            self.assertEqual(cluster.cli("region", "ls", "--watch", "--json", check=False).returncode, 2)
 
 
 class Failover(unittest.TestCase):

@@ -44,6 +44,16 @@ class Keys(InDirectory):
             self.assertIn(f"sound {kind} key of eu-west-1, key id {key_id}", self.keys("check", path))
         self.assertEqual(self.keys("export", "--region", "eu-west-1", "--dir", self.dir / "keys"), public.read_text())
 
+    def test_json_says_the_same(self):
+        made = json.loads(self.new("eu-west-1", "--json"))
+        secret, public = self.dir / "keys/eu-west-1.key", self.dir / "keys/eu-west-1.pub"
+        self.assertEqual((made["region"], made["secretFile"], made["publicFile"]), ("eu-west-1", str(secret), str(public)))
+        self.assertEqual(made["publicKey"] + "\n", public.read_text())
+        exported = json.loads(self.keys("export", "--region", "eu-west-1", "--dir", self.dir / "keys", "--json"))
+        checked, listed = json.loads(self.keys("check", secret, "--json")), json.loads(self.keys("list", "--dir", self.dir / "keys", "--json"))
+        for other in (exported, checked, *listed):
+            self.assertEqual(other, {k: made[k] for k in ("region", "keyId", "secret", "publicKey")})
+
     def test_new_replaces_only_when_told(self):
         self.new()
         secret, public = self.dir / "keys/eu-west-1.key", self.dir / "keys/eu-west-1.pub"
@@ -86,7 +96,8 @@ class Keys(InDirectory):
         public.write_text(text.replace("eu-west-1 ", "eu-west-1 0"))
         self.assertIn(str(public), self.keys("list", "--dir", self.dir / "keys", status=1))
         self.assertIn("fanout keys new --region eu-west-9", self.keys("export", "--region", "eu-west-9", "--dir", self.dir, status=1))
-        self.assertIn("--region", self.keys("new", "--region", "EU", "--dir", self.dir, status=2))
+        for name in ("EU", "eu-", "-eu"):
+            self.assertIn("--region", self.keys("new", "--region", name, "--dir", self.dir, status=2))
         self.assertIn("--dir", self.keys("new", "--region", "eu", status=2))
         for wrong in ([], ["frob"], ["check"], ["list", "--dir", self.dir, "more"], ["--nonsense"]):
             self.keys(*wrong, status=2)

@@ -47,13 +47,18 @@ static const char doc[] =
     "\n"
     "Name every region's broker: events to or from others are not compared, and the audit says so.\n"
     "\n"
+    "With --json, \"drift\" counts differences. \"complete\" is true when every region answered, for all of the time, and whatever is not pending was "
+    "compared. \"proven\" is true when the audit is complete, without drift, and every statement's signature was verified with the keys given (--keys "
+    "or --config); what \"pending\" counts is still on its way, and not part of that. \"compared\" "
+    "counts deliveries. \"believed\" is false when a statement could not be had or believed.\n"
+    "\n"
     "Examples:\n"
     "  fanout audit --config us-east-1.yaml --config us-west-2.yaml --config eu-west-1.yaml\n"
     "  fanout audit -b tcp://127.0.0.1:7101 -b tcp://127.0.0.1:7201 -b tcp://127.0.0.1:7301 --keys .local/keys --since 24h\n"
     "  fanout audit --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --ledger 'host=/run/postgresql dbname=fanout' --json\n"
     "\n"
-    "Exit status: 0 zero drift, 1 drift or a statement that cannot be believed, 2 usage error, 3 a broker or the ledger is not reachable (what was "
-    "reached has no drift).";
+    "Exit status: 0 zero drift in what was compared (proven or not, see above), 1 drift, or a statement that cannot be believed, or nothing could be "
+    "compared, 2 usage error, 3 a broker or the ledger is not reachable (what was reached has no drift).";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
@@ -78,7 +83,7 @@ parse_option(int key, char *arg, struct argp_state *state)
     case OPT_FROM: parse_time(state, arg, &a->from); return 0;
     case OPT_TO: parse_time(state, arg, &a->to); return 0;
     case OPT_KEYS: a->keys_dir = arg; return 0;
-    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_LEDGER: a->ledger = ledger_conninfo(state, "--ledger", arg); return 0;
     case OPT_NO_LEDGER: a->has_no_ledger = true; return 0;
     case OPT_NAMES:
         if (!cmd_parse_number(arg, 0, 1000000, &a->names_max))
@@ -157,6 +162,7 @@ audit_progress(const char *doing, const char *what)
 static void
 meet(struct audit *a, struct audit_region *r, const char *expected)
 {
+    const struct audit_region *other;
     json_t *answer = NULL;
     int rc = cmd_connect_to(a->common, r->address, &r->client);
 
@@ -172,10 +178,13 @@ meet(struct audit *a, struct audit_region *r, const char *expected)
         audit_note(a, "no broker answered at %s: what %s accepted was not audited", r->address, expected != NULL ? expected : "its region");
         return;
     }
-    if (audit_find(a, cmd_text(answer, "region", "")) == NULL)
+    other = audit_find(a, cmd_text(answer, "region", ""));
+    if (other == NULL) {
         snprintf(r->name, sizeof(r->name), "%s", cmd_text(answer, "region", ""));
-    else
-        r->client = NULL;           /* named twice */
+    } else {
+        r->client = NULL;
+        audit_note(a, "%s is named twice: %s answers for it, and %s was not asked", other->name, other->address, r->address);
+    }
     json_object_set_new(r->json, "region", json_string(cmd_text(answer, "region", "")));
     json_object_set_new(r->json, "reachable", json_true());
     json_object_set_new(r->json, "signature", json_string("not checked"));
@@ -204,27 +213,69 @@ audit(struct audit *a)
         audit_note(a, "no signature was checked: give --keys DIR or --config FILE");
 }
 
-static json_t *
-result_of(const struct audit *a)
+static bool
+is_listed(const struct audit *a, const char *region)
 {
-    bool is_complete = !a->is_partial && !a->has_failed;
+    const json_t *listed;
+    size_t i;
+
+    json_array_foreach(a->regions, i, listed)
+        if (strcmp(cmd_text(listed, "region", ""), region) == 0)
+            return true;
+    return false;
+}
+
+/* Whether every region that the statements know has made one for this audit, too. */
+static bool
+has_everybody(struct audit *a)
+{
+    bool has_all = true, has_any = false;
+    json_t *missing = json_object();
+    const char *name;
+    json_t *nothing;
+
+    for (unsigned i = 0; i < a->region_count; i++) {
+        const struct fo_audit_statement *s = a->region[i].own;
+
+        has_any |= s != NULL;
+        for (unsigned k = 0; s != NULL && k < s->flow_count; k += FO_LANES) {
+            const struct audit_region *other = audit_find(a, s->flow[k].region);
+
+            has_all &= other != NULL && other->own != NULL;
+            if (!is_listed(a, s->flow[k].region))
+                json_object_set_new(missing, s->flow[k].region, json_null());
+        }
+    }
+    json_object_foreach(missing, name, nothing)
+        audit_note(a, "%s was not named (-b, --config), or did not answer: what it accepted was not audited", name);
+    json_decref(missing);
+    return has_all && has_any;
+}
+
+static json_t *
+result_of(struct audit *a)
+{
+    bool is_complete = has_everybody(a) && !a->is_partial && !a->has_failed && !a->is_cut;
+    bool is_proven;
     uint64_t compared = 0;
     const json_t *flow;
     size_t i;
 
     json_array_foreach(a->flows, i, flow)
         if (json_object_get(flow, "received") != NULL)
-            compared += (uint64_t)cmd_number(flow, "accepted", 0);
+            compared += (uint64_t)cmd_number(flow, "received", 0);
         else
             is_complete = false;
-    return json_pack("{s:s, s:s, s:I, s:b, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift",
-        (json_int_t)a->drift, "proven", !a->has_failed, "pending", (json_int_t)a->pending, "complete", is_complete,
+    is_proven = is_complete && a->keys != NULL && a->drift == 0;
+    return json_pack("{s:s, s:s, s:I, s:b, s:b, s:I, s:b, s:I, s:O, s:O, s:O, s:O, s:O}", "from", a->from_text, "to", a->to_text, "drift",
+        (json_int_t)a->drift, "proven", is_proven, "believed", !a->has_failed, "pending", (json_int_t)a->pending, "complete", is_complete,
         "compared", (json_int_t)compared, "regions", a->regions, "flows", a->flows, "ledger", a->rows, "events", a->events, "notes", a->notes);
 }
 
 static int
 run(struct audit *a)
 {
+    bool is_something;
     json_t *result;
 
     a->regions = json_array(), a->flows = json_array(), a->rows = json_array(), a->events = json_array(), a->notes = json_array();
@@ -238,13 +289,16 @@ run(struct audit *a)
     } else {
         audit_print(result);
     }
+    is_something = json_is_true(json_object_get(result, "complete")) || cmd_number(result, "compared", 0) + audit_rows_compared(result) > 0;
     json_decref(result);
     json_decref(a->regions), json_decref(a->flows), json_decref(a->rows), json_decref(a->events), json_decref(a->notes);
     for (unsigned i = 0; i < a->region_count; i++)
         free(a->region[i].own);
     if (a->drift > 0 || a->has_failed)
         return CMD_FAILED;
-    return a->is_partial ? CMD_UNREACHABLE : CMD_OK;
+    if (a->is_partial)
+        return CMD_UNREACHABLE;
+    return is_something ? CMD_OK : CMD_FAILED;
 }
 
 int
@@ -269,7 +323,7 @@ cmd_audit(int argc, char **argv)
     a.from = args.from;
     a.to = args.to;
     a.names_max = args.names_max;
-    a.timeout_ms = args.common.timeout_ms == CMD_TIMEOUT_MS ? AUDIT_TIMEOUT_MS : args.common.timeout_ms;
+    a.timeout_ms = args.common.is_default_timeout ? AUDIT_TIMEOUT_MS : args.common.timeout_ms;
     a.conninfo = args.ledger;
     a.expected = args.region;
     rc = run(&a);

@@ -30,6 +30,7 @@ struct audit {
     unsigned region_count;
     bool has_failed;                /* something could not be told, or was not believed */
     bool is_partial;                /* a broker or the ledger could not be reached */
+    bool is_cut;                    /* a journal no longer retains all of the time asked about, or an ack that said how an event ended */
     uint64_t drift, pending;
     json_t *regions, *flows, *rows, *events, *notes;
 };
@@ -41,7 +42,7 @@ void audit_progress(const char *doing, const char *what);
 /* Null: not among those asked. */
 struct audit_region *audit_find(struct audit *a, const char *name);
 
-/* A statement of one region, checked: signature, and that it is about what was asked. source: as audit request's. marks: adds "after" and "upTo"
+/* A statement of one region, checked: signature, and that it answers this question and no other. source: as audit request's. marks: adds "after" and "upTo"
  * when not null. ledger: [epoch, LSN] or null. On failure says why, and notes it. Caller frees. Null: none. */
 struct audit_asked { const char *source, *target; const struct fo_mark *after, *up_to; struct fo_mark ledger; };
 struct fo_audit_statement *audit_ask(struct audit *a, struct audit_region *of, const struct audit_asked *asked);
@@ -78,3 +79,5 @@ void audit_name(struct audit *a, const char *kind, const char *source, const cha
     const json_t *event, const char *text);
 
 void audit_print(const json_t *result);
+/* Rows of the ledger that were compared. */
+double audit_rows_compared(const json_t *result);

@@ -66,17 +66,32 @@ disbelieve(struct audit *a, struct audit_region *of, const char *why)
     return false;
 }
 
+/* What a statement must repeat to be the answer. */
+static struct fo_audit_query
+query_of(const struct audit *a, const struct audit_asked *asked)
+{
+    struct fo_audit_query q = { .from = a->from, .to = a->to, .ledger = asked->ledger, .up_to = { FO_AUDIT_END, FO_AUDIT_END, FO_AUDIT_END } };
+
+    snprintf(q.source, sizeof(q.source), "%s", asked->source != NULL ? asked->source : "");
+    snprintf(q.target, sizeof(q.target), "%s", asked->target != NULL ? asked->target : "");
+    if (asked->after != NULL)
+        memcpy(q.after, asked->after, sizeof(q.after));
+    if (asked->up_to != NULL)
+        memcpy(q.up_to, asked->up_to, sizeof(q.up_to));
+    return q;
+}
+
 static bool
 is_believable(struct audit *a, struct audit_region *of, const struct audit_asked *asked, struct fo_slice bytes, struct fo_slice signature,
     struct fo_audit_statement *s)
 {
+    const struct fo_audit_query q = query_of(a, asked);
     enum fo_err err = bytes.p == NULL || signature.p == NULL ? FO_ERR_PROTO : fo_audit_decode(bytes, s);
     char key_id[17];
 
     if (err != FO_OK)
         return disbelieve(a, of, "it cannot be read");
-    if (strcmp(s->region, of->name) != 0 || strcmp(s->source, asked->source != NULL ? asked->source : "") != 0
-        || s->from.us != a->from.us || s->to.us != a->to.us)
+    if (strcmp(s->region, of->name) != 0 || !fo_audit_answers(s, &q))
         return disbelieve(a, of, "it is not about what was asked");
     snprintf(key_id, sizeof(key_id), "%016" PRIx64, s->key_id);
     json_object_set_new(of->json, "keyId", json_string(key_id));

@@ -117,6 +117,7 @@ add_flow(struct pair *p, const char *target, const struct fo_audit_flow *s, cons
     if (t != NULL)
         json_object_set_new(row, "received", json_integer((json_int_t)fo_audit_settled(t)));
     json_array_append_new(p->a->flows, row);
+    p->a->is_cut |= s->count[FO_AUDIT_UNPROVEN] > 0;
     p->a->pending += s->count[FO_AUDIT_PENDING];
 }
 
@@ -148,6 +149,7 @@ ask_behind_trim(struct pair *p)
     free(p->of_target);
     p->of_target = p->of_source == NULL ? NULL
         : audit_ask(p->a, p->target, &(struct audit_asked){ .source = p->source->name, .after = after, .up_to = up_to });
+    p->a->is_cut = true;
     audit_note(p->a, "%s no longer retains %llu of the events from %s in this time; they were not compared", p->target->name,
         (unsigned long long)(before > now ? before - now : 0), p->source->name);
 }
@@ -211,6 +213,7 @@ note_own(struct audit *a, const struct audit_region *r)
     }
     if (r->own->complete_from.us > a->from.us) {
         fo_wall_format(r->own->complete_from, at);
+        a->is_cut = true;
         audit_note(a, "%s: its journal is complete only from %s; what it accepted earlier was not compared", r->name, at);
     }
 }

@@ -313,6 +313,7 @@ audit_lane(struct audit *a, struct audit_region *r, enum fo_lane lane, struct fo
     if (!agrees(a, r, lane, &sum))
         name_drift(a, r, lane, ledger, &sum);
     a->pending += sum.not_yet;
+    a->is_cut |= sum.older > 0;
     if (sum.older > 0)
         audit_note(a, "%" PRIu64 " rows of %s, lane %s, are of events that its journal no longer retains; they were not compared", sum.older, r->name,
             fo_lane_name(lane));

@@ -110,13 +110,54 @@ print_notes(const json_t *notes)
         printf("Note: %s.\n", json_string_value(note));
 }
 
+double
+audit_rows_compared(const json_t *result)
+{
+    double rows = 0;
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "ledger"), i, row)
+        rows += cmd_number(row, "rows", 0);
+    return rows;
+}
+
+/* The answer in one line. */
+static void
+print_verdict(const json_t *result)
+{
+    bool is_complete = json_is_true(json_object_get(result, "complete"));
+    double drift = cmd_number(result, "drift", 0), pending = cmd_number(result, "pending", 0);
+    double compared = cmd_number(result, "compared", 0), rows = audit_rows_compared(result);
+
+    if (drift > 0) {
+        printf("DRIFT: %.0f\n", drift);
+        return;
+    }
+    if (json_is_false(json_object_get(result, "believed"))) {
+        puts("Not proven: no drift was seen, but not every answer could be had or believed, see above.");
+        return;
+    }
+    if (compared + rows == 0 && !is_complete) {
+        puts("Nothing could be compared, see above.");
+        return;
+    }
+    printf("Zero drift: %.0f deliveries", compared);
+    if (json_array_size(json_object_get(result, "ledger")) > 0)
+        printf(" and %.0f rows of the ledger", rows);
+    fputs(" compared", stdout);
+    if (pending > 0)
+        printf(", %.0f still pending", pending);
+    if (!is_complete)
+        fputs("; not everything could be compared, see above", stdout);
+    else if (!json_is_true(json_object_get(result, "proven")))
+        fputs("; not proven, as no signature was checked", stdout);
+    puts(".");
+}
+
 void
 audit_print(const json_t *result)
 {
-    double drift = cmd_number(result, "drift", 0), pending = cmd_number(result, "pending", 0);
-    bool is_proven = json_is_true(json_object_get(result, "proven")), is_complete = json_is_true(json_object_get(result, "complete"));
-    double compared = cmd_number(result, "compared", 0);
-
     printf("Events accepted from %s to %s\n\n", cmd_text(result, "from", "?"), cmd_text(result, "to", "?"));
     print_flows(json_object_get(result, "flows"));
     print_ledger(json_object_get(result, "ledger"));
@@ -124,20 +165,5 @@ audit_print(const json_t *result)
     print_events(result);
     print_notes(json_object_get(result, "notes"));
     putchar('\n');
-    if (drift > 0) {
-        printf("DRIFT: %.0f\n", drift);
-        return;
-    }
-    if (!is_proven) {
-        puts("Not proven: no drift was seen, but not every answer could be had or believed, see above.");
-        return;
-    }
-    if (compared == 0 && !is_complete) {
-        puts("Nothing could be compared, see above.");
-        return;
-    }
-    printf("Zero drift: %.0f deliveries compared", compared);
-    if (pending > 0)
-        printf(", %.0f still pending", pending);
-    printf("%s.\n", is_complete ? "" : "; not everything could be compared, see above");
+    print_verdict(result);
 }

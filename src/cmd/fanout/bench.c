@@ -325,12 +325,28 @@ run(struct bench *b)
     return judge(b, loads, subs, sub_count);    /* memory is left to the end of the program, with the connections */
 }
 
+/* Before any thread starts: an address or certificate that is no good is a usage error, and named. Returns an exit code. */
+static int
+check_addresses(const struct bench *b)
+{
+    fanout_client *client;
+    int rc = CMD_OK;
+
+    for (unsigned i = 0; rc == CMD_OK && i <= b->sub_addresses; i++) {
+        rc = cmd_connect_to(&b->common, i > 0 ? b->sub_address[i - 1] : b->common.broker[0], &client);
+        if (rc == CMD_OK)
+            fanout_close(client);
+    }
+    return rc;
+}
+
 int
 cmd_bench(int argc, char **argv)
 {
     static const struct argp argp = { options, parse_option, "", doc, children, NULL, NULL };
     static struct bench b = { .type = "custom", .events = 100000, .connections = 4, .depth = 2, .batch = 256, .size = 256, .keys = 64,
         .per_address = 1, .drain_ms = 10000 };
+    int rc;
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &b) != 0)
         return CMD_USAGE;
@@ -344,6 +360,9 @@ cmd_bench(int argc, char **argv)
         fprintf(stderr, "fanout: bench: at most %d subscribers\n", BENCH_SUBSCRIBERS_MAX);
         return CMD_USAGE;
     }
+    rc = check_addresses(&b);
+    if (rc != CMD_OK)
+        return rc;
     b.slots = (unsigned)(b.connections * b.depth);
     b.keys_per_slot = b.keys / b.slots > 0 ? b.keys / b.slots : 1;
     return run(&b);

@@ -20,14 +20,14 @@ static const struct argp_option common_options[] = {
     { "tls-key", OPT_TLS_KEY, "FILE", 0, "its key (PEM)", 0 },
     { "tls-name", OPT_TLS_NAME, "NAME", 0, "name in the broker's certificate, when not the address's host", 0 },
     { "json", OPT_JSON, NULL, 0, "print JSON", 0 },
-    { "timeout", OPT_TIMEOUT, "TIME", 0, "patience for an answer, as 500ms, 5s or 1m (default 5s)", 0 },
+    { "timeout", OPT_TIMEOUT, "TIME", 0, "patience for an answer, as 500ms, 5s or 1m (default 5s; audit's statements 1m)", 0 },
     { 0 },
 };
 
 static void
 set_defaults(struct cmd_common *c)
 {
-    *c = (struct cmd_common){ .timeout_ms = CMD_TIMEOUT_MS };
+    *c = (struct cmd_common){ .timeout_ms = CMD_TIMEOUT_MS, .is_default_timeout = true };
 }
 
 static void
@@ -72,6 +72,7 @@ parse_common(int key, char *arg, struct argp_state *state)
     case OPT_TIMEOUT:
         if (!cmd_parse_ms(arg, &c->timeout_ms) || c->timeout_ms == 0)
             argp_error(state, "--timeout: '%s' is not a time such as 500ms, 5s or 1m", arg);
+        c->is_default_timeout = false;
         return 0;
     case ARGP_KEY_END:
         choose_broker(c);

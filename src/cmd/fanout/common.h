@@ -21,6 +21,7 @@ struct cmd_common {
     const char *tls_ca, *tls_cert, *tls_key, *tls_name;
     bool is_json;
     int timeout_ms;
+    bool is_default_timeout;        /* none was given */
 };
 
 /* The shared options as an argp child; its input is a struct cmd_common, which it fills with defaults first. */

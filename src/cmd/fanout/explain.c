@@ -39,7 +39,10 @@ static const char doc[] =
     "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml --config us-west-2.yaml\n"
     "  fanout explain order-123-paid --ledger 'host=/run/postgresql dbname=fanout' --json\n"
     "\n"
-    "Exit status: 0 found and nothing disproved, 1 a proof failed, 2 usage error, 3 no broker reachable, 4 no broker knows the event.";
+    "A broker that does not answer stays in the story, as one that did not: what it knows is not told, and nothing follows from its silence.\n"
+    "\n"
+    "Exit status: 0 found and nothing disproved, 1 a proof failed or the ledger did not answer, 2 usage error, 3 not found, but not every broker "
+    "answered, 4 not found, and all that were asked answered.";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
@@ -52,7 +55,7 @@ parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
     case OPT_TENANT: a->tenant = arg; return 0;
     case OPT_KEYS: a->keys_dir = arg; return 0;
-    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_LEDGER: a->ledger = ledger_conninfo(state, "--ledger", arg); return 0;
     case OPT_CONFIG:
         if (a->configs == CMD_BROKERS_MAX)
             argp_error(state, "at most %d configurations", CMD_BROKERS_MAX);
@@ -82,29 +85,31 @@ load_keys(const char *dir, struct fo_key_ring *ring)
     return CMD_USAGE;
 }
 
-/* One broker's answer. A broker that does not answer is complained about and left out. */
+/* One broker's answer. A broker that does not answer is complained about, and stays without one. region: as configured, or null. */
 static int
-ask(const struct explain_args *a, struct story *s, const char *address)
+ask(const struct explain_args *a, struct story *s, const char *address, const char *region)
 {
     struct told *told = &s->told[s->count];
     fanout_client *client;
     json_t *answer;
     int rc = cmd_connect_to(&a->common, address, &client);
 
-    *told = (struct told){ .address = address };
-    if (rc != CMD_OK)
+    *told = (struct told){ .address = address, .region = region };
+    if (rc == CMD_OK)
+        rc = cmd_call(client, address, json_pack("{s:s, s:s, s:s}", "op", "explain", "id", s->id, "tenant", s->tenant),
+            a->common.timeout_ms, &answer);
+    if (rc == CMD_USAGE)
         return rc;
-    rc = cmd_call(client, address, json_pack("{s:s, s:s, s:s}", "op", "explain", "id", s->id, "tenant", s->tenant),
-        a->common.timeout_ms, &answer);
+    s->count++;
     if (rc != CMD_OK)
-        return rc;
+        return CMD_OK;
     told->answer = answer;
+    told->region = cmd_text(answer, "region", region);
     told->is_found = json_is_true(json_object_get(answer, "found"));
     if (told->is_found)
         proof_check_batch(answer, s->tenant, s->id, s->keys, &told->proof);
     if (told->is_found && strcmp(cmd_text(answer, "role", ""), "source") == 0)
         s->source = told;
-    s->count++;
     return CMD_OK;
 }
 
@@ -124,40 +129,50 @@ ask_ledger(const struct explain_args *a, const struct story *s, json_t **ret_row
     return rc;
 }
 
+static void
+print_not_found(const struct story *s)
+{
+    unsigned unanswered = explain_unanswered(s);
+
+    if (unanswered > 0)
+        fprintf(stderr, "fanout: no broker that answered knows event '%s' of tenant '%s', but %u did not answer and may have it; ask again when "
+            "%s up\n", s->id, s->tenant, unanswered, unanswered == 1 ? "it is" : "they are");
+    else
+        fprintf(stderr, "fanout: no broker asked knows event '%s' of tenant '%s'; it may be another tenant's (--tenant), another "
+            "region's (-b), or no longer retained (--ledger)\n", s->id, s->tenant);
+}
+
+/* region: of each broker, or null where no configuration tells. */
 static int
-explain(const struct explain_args *a, struct story *s)
+explain(const struct explain_args *a, const char *const *region, struct story *s)
 {
     json_t *rows = NULL, *json;
-    unsigned found = 0;
-    int worst = CMD_OK;
+    bool is_found;
 
     for (unsigned i = 0; i < a->common.brokers; i++) {
-        int rc = ask(a, s, a->common.broker[i]);
-        worst = rc != CMD_OK ? rc : worst;
+        int rc = ask(a, s, a->common.broker[i], region[i]);
+        if (rc != CMD_OK)
+            return rc;
     }
-    for (unsigned i = 0; i < s->count; i++)
-        found += s->told[i].is_found;
-    if (a->ledger != NULL && ask_ledger(a, s, &rows) != CMD_OK)
-        worst = CMD_FAILED;
+    s->has_ledger_failed = a->ledger != NULL && ask_ledger(a, s, &rows) != CMD_OK;
     s->ledger_rows = rows;
-    if (s->count == 0 && rows == NULL)
-        return worst;
+    is_found = explain_is_found(s);
     if (a->common.is_json) {
         json = explain_json(s);
         json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
         json_decref(json);
-    } else if (found > 0 || json_array_size(rows) > 0) {
+    } else if (is_found) {
         explain_print(s);
     } else {
-        fprintf(stderr, "fanout: no broker asked knows event '%s' of tenant '%s'; it may be another tenant's (--tenant), another "
-            "region's (-b), or no longer retained (--ledger)\n", s->id, s->tenant);
+        print_not_found(s);
     }
-    found += (unsigned)json_array_size(rows);
     json_decref(rows);
-    if (found == 0)
-        return CMD_NOT_FOUND;
-    return explain_has_failed_proof(s) ? CMD_FAILED : CMD_OK;
+    if (s->has_ledger_failed || explain_has_failed_proof(s))
+        return CMD_FAILED;
+    if (is_found)
+        return CMD_OK;
+    return explain_unanswered(s) > 0 ? CMD_UNREACHABLE : CMD_NOT_FOUND;
 }
 
 int
@@ -167,6 +182,7 @@ cmd_explain(int argc, char **argv)
     struct explain_args args = { .tenant = "default" };
     struct fo_config *config[CMD_BROKERS_MAX] = { NULL };
     struct fo_key_ring *ring = calloc(1, sizeof(*ring));
+    const char *region[CMD_BROKERS_MAX] = { NULL };
     struct story story = { 0 };
     int rc = CMD_USAGE;
 
@@ -180,7 +196,9 @@ cmd_explain(int argc, char **argv)
     }
     story.id = args.id;
     story.tenant = args.tenant;
-    rc = explain(&args, &story);
+    for (unsigned i = 0; i < args.configs; i++)
+        region[args.common.brokers - args.configs + i] = config[i]->region;
+    rc = explain(&args, region, &story);
 cleanup:
     for (unsigned i = 0; i < story.count; i++)
         json_decref(story.told[i].answer);

@@ -26,6 +26,22 @@ best_told(const struct story *s)
     return NULL;
 }
 
+bool
+explain_is_found(const struct story *story)
+{
+    return best_told(story) != NULL || json_array_size(story->ledger_rows) > 0;
+}
+
+unsigned
+explain_unanswered(const struct story *story)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < story->count; i++)
+        n += story->told[i].answer == NULL;
+    return n;
+}
+
 static void
 print_event(const struct story *s, const struct told *told)
 {
@@ -114,7 +130,7 @@ static const struct told *
 told_by(const struct story *s, const char *region)
 {
     for (unsigned i = 0; i < s->count; i++) {
-        if (strcmp(cmd_text(s->told[i].answer, "region", ""), region) == 0)
+        if (s->told[i].region != NULL && strcmp(s->told[i].region, region) == 0)
             return &s->told[i];
     }
     return NULL;
@@ -127,7 +143,9 @@ at_target(const struct story *s, const char *region)
     const struct told *told = told_by(s, region);
 
     if (told == NULL)
-        return "not asked";
+        return explain_unanswered(s) > 0 ? "not asked, or did not answer" : "not asked";
+    if (told->answer == NULL)
+        return "did not answer";
     if (!told->is_found)
         return "does not have it";
     return proof_is_same_record(s->source->answer, told->answer) ? "has it, same bytes" : "has OTHER bytes";
@@ -165,8 +183,10 @@ print_proofs(const struct story *s)
     puts("\nProof");
     for (unsigned i = 0; i < s->count; i++) {
         const struct told *told = &s->told[i];
-        const char *region = cmd_text(told->answer, "region", told->address);
-        if (told->is_found)
+        const char *region = told->region != NULL ? told->region : told->address;
+        if (told->answer == NULL)
+            printf("  %-12s  did not answer\n", region);
+        else if (told->is_found)
             printf("  %-12s  %s: %s\n", region, proof_state_name(told->proof.state), told->proof.text);
         else
             printf("  %-12s  does not have it\n", region);
@@ -180,7 +200,9 @@ print_ledger(const json_t *rows)
     size_t i;
 
     puts("\nLedger");
-    if (json_array_size(rows) == 0)
+    if (rows == NULL)
+        puts("  did not answer");
+    else if (json_array_size(rows) == 0)
         puts("  no row yet");
     json_array_foreach(rows, i, row) {
         const json_t *status = json_object_get(row, "delivery_status");
@@ -203,9 +225,11 @@ explain_print(const struct story *story)
             print_regions(story);
         else
             puts("\nThe broker of the publishing region did not answer or was not asked: give it with -b to see the deliveries.");
-        print_proofs(story);
+    } else {
+        printf("Event %s, tenant %s: only the ledger has it\n", story->id, story->tenant);
     }
-    if (story->ledger_rows != NULL)
+    print_proofs(story);
+    if (story->ledger_rows != NULL || story->has_ledger_failed)
         print_ledger(story->ledger_rows);
 }
 
@@ -227,8 +251,12 @@ explain_json(const struct story *story)
 
     for (unsigned i = 0; i < story->count; i++) {
         const struct told *told = &story->told[i];
-        json_array_append_new(brokers, json_pack("{s:s, s:O, s:o}", "address", told->address, "answer", told->answer, "proof",
-            proof_json(&told->proof)));
+        if (told->answer != NULL)
+            json = json_pack("{s:s, s:s?, s:b, s:O, s:o}", "address", told->address, "region", told->region, "answered", 1, "answer", told->answer,
+                "proof", proof_json(&told->proof));
+        else
+            json = json_pack("{s:s, s:s?, s:b}", "address", told->address, "region", told->region, "answered", 0);
+        json_array_append_new(brokers, json);
     }
     if (story->source != NULL) {
         json_array_foreach(json_object_get(story->source->answer, "deliveries"), j, d) {
@@ -237,10 +265,12 @@ explain_json(const struct story *story)
                 cmd_text(d, "state", "?"), "proof", proof_json(&proof)));
         }
     }
-    json = json_pack("{s:s, s:s, s:b, s:o, s:o}", "id", story->id, "tenant", story->tenant, "found", best_told(story) != NULL, "brokers",
+    json = json_pack("{s:s, s:s, s:b, s:o, s:o}", "id", story->id, "tenant", story->tenant, "found", explain_is_found(story), "brokers",
         brokers, "acks", acks);
     if (story->ledger_rows != NULL)
         json_object_set(json, "ledger", (json_t *)(uintptr_t)story->ledger_rows);
+    else if (story->has_ledger_failed)
+        json_object_set_new(json, "ledger", json_null());
     return json;
 }
 

@@ -31,9 +31,9 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const char usage[] = "new --region REGION --dir DIR [--force]\n"
+static const char usage[] = "new --region REGION --dir DIR [--force] [--json]\n"
                             "list --dir DIR [--json]\n"
-                            "export --region REGION --dir DIR\n"
+                            "export --region REGION --dir DIR [--json]\n"
                             "check FILE [--json]";
 
 static const char doc[] =
@@ -169,6 +169,38 @@ write_pair(const struct key_paths *paths, const struct fo_key_pair *pair, bool i
     return rc;
 }
 
+static json_t *
+key_json(const struct fo_public_key *key, const char *secret)
+{
+    char id[17], line[FO_KEY_TEXT_MAX];
+
+    snprintf(id, sizeof id, "%016" PRIx64, key->id);
+    if (fo_public_key_format(key, line) != FO_OK)
+        return NULL;
+    line[strcspn(line, "\n")] = '\0';
+    return json_pack("{s:s, s:s, s:s, s:s}", "region", key->region, "keyId", id, "secret", secret, "publicKey", line);
+}
+
+static int
+print_json(json_t *json)
+{
+    int rc = json != NULL && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 ? CMD_OK : CMD_FAILED;
+
+    putchar('\n');
+    json_decref(json);
+    return rc;
+}
+
+static int
+print_new_json(const struct fo_public_key *key, const struct key_paths *paths)
+{
+    json_t *json = key_json(key, "yes");
+
+    json_object_set_new(json, "secretFile", json_string(paths->secret));
+    json_object_set_new(json, "publicFile", json_string(paths->public));
+    return print_json(json);
+}
+
 static int
 keys_new(const struct keys_args *args)
 {
@@ -192,7 +224,9 @@ keys_new(const struct keys_args *args)
         return CMD_FAILED;
     }
     rc = write_pair(&paths, &pair, args->is_forced);
-    if (rc == CMD_OK)
+    if (rc == CMD_OK && args->is_json)
+        rc = print_new_json(&pair.public_half, &paths);
+    else if (rc == CMD_OK)
         printf("region   %s\nkey id   %016" PRIx64 "\nsecret   %s\npublic   %s\n"
                "Copy the public file into the key directory of every other region.\n",
                pair.public_half.region, pair.public_half.id, paths.secret, paths.public);
@@ -223,28 +257,6 @@ secret_state(const struct keys_args *args, const struct fo_public_key *key)
     default:
         return "damaged";
     }
-}
-
-static json_t *
-key_json(const struct fo_public_key *key, const char *secret)
-{
-    char id[17], line[FO_KEY_TEXT_MAX];
-
-    snprintf(id, sizeof id, "%016" PRIx64, key->id);
-    if (fo_public_key_format(key, line) != FO_OK)
-        return NULL;
-    line[strcspn(line, "\n")] = '\0';
-    return json_pack("{s:s, s:s, s:s, s:s}", "region", key->region, "keyId", id, "secret", secret, "publicKey", line);
-}
-
-static int
-print_json(json_t *json)
-{
-    int rc = json != NULL && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 ? CMD_OK : CMD_FAILED;
-
-    putchar('\n');
-    json_decref(json);
-    return rc;
 }
 
 static int
@@ -290,6 +302,8 @@ keys_export(const struct keys_args *args)
         fprintf(stderr, "fanout keys: %s holds the key of %s\n", path, key.region);
         return CMD_FAILED;
     }
+    if (args->is_json)
+        return print_json(key_json(&key, secret_state(args, &key)));
     if (fo_public_key_format(&key, line) != FO_OK)
         return CMD_FAILED;
     fputs(line, stdout);
@@ -356,7 +370,7 @@ cmd_keys(int argc, char **argv)
         if (strcmp(actions[i].name, args.action) != 0)
             continue;
         if (actions[i].wants_region && (args.region == NULL || !fo_region_name_is_valid(fo_slice_str(args.region))))
-            return complain_usage("--region must be given: 1 to 32 characters of a-z, 0-9 and -");
+            return complain_usage("--region must be given: " FO_REGION_NAME_RULE);
         if (actions[i].wants_dir && args.dir == NULL)
             return complain_usage("--dir must be given");
         if (actions[i].wants_file != (args.file != NULL))

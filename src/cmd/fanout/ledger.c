@@ -23,6 +23,20 @@ keep_error(struct ledger *l, char *why, size_t room)
     why[strcspn(why, "\n")] = '\0';
 }
 
+const char *
+ledger_conninfo(struct argp_state *state, const char *option, const char *arg)
+{
+    bool is_name = strchr(arg, '=') == NULL && strstr(arg, "://") == NULL;
+    char *why = NULL;
+    PQconninfoOption *parsed = is_name ? NULL : PQconninfoParse(arg, &why);
+
+    if (parsed == NULL && why != NULL)
+        argp_error(state, "%s: %.*s", option, (int)strcspn(why, "\n"), why);
+    PQfreemem(why);
+    PQconninfoFree(parsed);
+    return arg;
+}
+
 int
 ledger_try(const char *conninfo, struct ledger **ret_ledger, char *ret_why, size_t room)
 {

@@ -2,10 +2,13 @@
  *
  * Questions to the ledger in PostgreSQL, for commands that read it. */
 #pragma once
+#include <argp.h>
 #include <jansson.h>
 
 struct ledger;
 
+/* An option's value, for a parser: a usage error unless libpq understands it, as a connection string, URI or name of a database. Connects nothing. */
+const char *ledger_conninfo(struct argp_state *state, const char *option, const char *arg);
 /* Connects; read-only. Returns an exit code. ledger_try leaves the reason in ret_why, ledger_open complains itself. */
 int ledger_try(const char *conninfo, struct ledger **ret_ledger, char *ret_why, size_t room);
 int ledger_open(const char *conninfo, struct ledger **ret_ledger);

@@ -6,6 +6,8 @@
 #include "cmd/fanout/nearest.h"
 
 #include <argp.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +46,8 @@ print_help(FILE *out)
     fputs("\n  help CMD   what a command does, its options and examples\n"
           "  --version  this program's version\n\n"
           "Exit status: 0 done, 1 failed, 2 usage or configuration error, 3 not reachable, 4 not found,\n"
-          "5 some events were refused.\n\n"
+          "5 some events were refused. It is 1, too, when what was printed could not be written, also to a pipe that\n"
+          "its reader has closed.\n\n"
           "Commands that talk to a broker find it by -b ADDRESS, else by the environment variable FANOUT_BROKER,\n"
           "else at tcp://127.0.0.1:7101.\n", out);
 }
@@ -106,6 +109,28 @@ dispatch(int argc, char **argv)
     return run_command(argc - 1, argv + 1);
 }
 
+/* What a command prints is its result: a part of it that is lost, perhaps in an earlier flush, makes it fail. */
+static bool
+is_output_whole(void)
+{
+    bool was_lost = ferror(stdout) != 0;
+
+    errno = 0;
+    if (fflush(stdout) == 0 && !was_lost)
+        return true;
+    fprintf(stderr, "fanout: standard output could not be written%s%s; what was printed is not complete\n", errno != 0 ? ": " : "",
+        errno != 0 ? strerror(errno) : "");
+    return false;
+}
+
+/* For argp, which exits by itself after --help. */
+static void
+check_output_at_exit(void)
+{
+    if (!is_output_whole())
+        _exit(CMD_FAILED);
+}
+
 /* Leaves without running exit handlers: NNG's threads are still at work, and its own teardown can hang. */
 int
 main(int argc, char **argv)
@@ -115,8 +140,10 @@ main(int argc, char **argv)
     (void)setenv("ARGP_HELP_FMT", "rmargin=120", 0);   /* examples stay on one line, to be copied */
     argp_program_version = "fanout " FANOUT_VERSION;
     argp_err_exit_status = CMD_USAGE;
+    (void)signal(SIGPIPE, SIG_IGN);         /* a reader that has gone is an error of the write, the same for every command */
+    (void)atexit(check_output_at_exit);
     rc = dispatch(argc, argv);
-    if (fflush(stdout) != 0 && rc == CMD_OK)
+    if (!is_output_whole() && rc == CMD_OK)
         rc = CMD_FAILED;
     _exit(rc);
 }

@@ -7,6 +7,7 @@
 
 #include "adapter/migrate_pg.h"
 #include "cmd/fanout/commands.h"
+#include "cmd/fanout/ledger.h"
 
 enum { KEY_STATUS = 256, KEY_DRY_RUN, KEY_REGION, KEY_PRIMARY, KEY_SQL };
 
@@ -35,7 +36,9 @@ static const char doc[] =
     "Examples:\n"
     "  fanout migrate -c 'host=/run/postgresql dbname=fanout user=postgres'\n"
     "  fanout migrate -c \"$DB\" --region eu-west-1 --primary eu-west-1\n"
-    "  fanout migrate -c \"$DB\" --status";
+    "  fanout migrate -c \"$DB\" --status\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, or with --status a migration is missing, 2 usage error, 3 PostgreSQL is not reachable.";
 
 /* Names of the regions that the routing tables of the clients know. */
 static const char *
@@ -63,8 +66,10 @@ add_region(struct options *o, char *arg, struct argp_state *state)
         argp_error(state, "more than %d regions", FO_REGIONS_MAX);
     if (equals != NULL)
         *equals = '\0';
-    if (*arg == '\0' || (equals != NULL && equals[1] == '\0'))
-        argp_error(state, "--region: expected ID or ID=NAME");
+    if (!fo_region_name_is_valid(fo_slice_str(arg)))
+        argp_error(state, "--region: '%s' is no region's ID: " FO_REGION_NAME_RULE, arg);
+    if (equals != NULL && equals[1] == '\0')
+        argp_error(state, "--region: ID or ID=NAME");
     o->regions[o->regions_count++] = (struct fo_migrate_region){ arg, equals ? equals + 1 : region_name(arg), false };
 }
 
@@ -85,7 +90,7 @@ on_option(int key, char *arg, struct argp_state *state)
     struct options *o = state->input;
 
     switch (key) {
-    case 'c': o->conninfo = arg; return 0;
+    case 'c': o->conninfo = ledger_conninfo(state, "--conninfo", arg); return 0;
     case KEY_STATUS: o->is_status = true; return 0;
     case KEY_DRY_RUN: o->is_dry_run = true; return 0;
     case KEY_SQL: o->is_sql = true; return 0;

@@ -57,7 +57,7 @@ parse_option(int key, char *arg, struct argp_state *state)
         if (!cmd_parse_time(arg, cmd_now(), key == OPT_SINCE ? &a->since : &a->until))
             argp_error(state, "'%s' is neither an RFC 3339 time nor an age such as 15m, 1h, 7d", arg);
         return 0;
-    case OPT_LEDGER: a->ledger = arg; return 0;
+    case OPT_LEDGER: a->ledger = ledger_conninfo(state, "--ledger", arg); return 0;
     case ARGP_KEY_ARG: argp_error(state, "'%s': no such argument", arg); return 0;
     case ARGP_KEY_END:
         if (a->since.us >= a->until.us)

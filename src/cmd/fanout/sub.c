@@ -17,6 +17,7 @@ struct sub_args {
     struct fanout_filter filter;
     const char *type[TYPES_MAX];
     const char *from, *cursor, *cursor_file;
+    bool is_cursor_saved;               /* in cursor_file */
     char time[FO_RFC3339_SIZE];
     uint64_t count;                     /* 0: without end */
 };
@@ -45,7 +46,8 @@ static const char doc[] =
     "  fanout sub --cursor-file /var/lib/orders/cursor --tenant acme\n"
     "  fanout sub --from earliest --count 1\n"
     "\n"
-    "Exit status: 0 N events were printed, 1 failed or standard output closed, 2 usage error, 3 no broker reachable.";
+    "Exit status: 0 N events were printed, 1 failed, or the broker knows no such region, or standard output closed, 2 usage error, or the cursor "
+    "or its file is no good, 3 no broker reachable.";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
@@ -113,10 +115,11 @@ load_cursor(const char *path, char **ret_text)
     if (f == NULL && errno == ENOENT)
         return CMD_OK;
     n = f != NULL ? getline(&text, &room, f) : -1;
+    if (n <= 0)
+        fprintf(stderr, "fanout: sub: %s: %s\n", path, f == NULL || ferror(f) ? strerror(errno) : "is empty; remove it to begin anew");
     if (f != NULL)
         fclose(f);
     if (n <= 0) {
-        fprintf(stderr, "fanout: %s: %s\n", path, f == NULL ? strerror(errno) : "is empty; remove it to begin anew");
         free(text);
         return CMD_USAGE;
     }
@@ -125,7 +128,41 @@ load_cursor(const char *path, char **ret_text)
     return CMD_OK;
 }
 
-/* Into a new file that then takes the old one's name, so that a crash leaves one whole cursor. */
+static bool
+complain_unwritable(const char *path)
+{
+    fprintf(stderr, "fanout: sub: %s: cannot be written: %s\n", path, strerror(errno));
+    return false;
+}
+
+/* The new file that takes the old one's name when it is whole, so that a crash leaves one whole cursor. Complains itself; null: cannot be made. */
+static FILE *
+open_temp(const char *path, char ret_temp[PATH_MAX])
+{
+    FILE *f = NULL;
+
+    errno = ENAMETOOLONG;
+    if ((size_t)snprintf(ret_temp, PATH_MAX, "%s.new", path) < PATH_MAX)
+        f = fopen(ret_temp, "w");
+    if (f == NULL)
+        complain_unwritable(path);
+    return f;
+}
+
+/* Asked before the first event is printed: it would come again, for want of a place behind it. */
+static bool
+can_save_cursor(const char *path)
+{
+    char temp[PATH_MAX];
+    FILE *f = open_temp(path, temp);
+
+    if (f == NULL)
+        return false;
+    fclose(f);
+    unlink(temp);
+    return true;
+}
+
 static bool
 save_cursor(const char *path, const char *cursor)
 {
@@ -135,15 +172,26 @@ save_cursor(const char *path, const char *cursor)
 
     if (cursor[0] == '\0')
         return true;
-    if ((size_t)snprintf(temp, sizeof(temp), "%s.new", path) >= sizeof(temp) || (f = fopen(temp, "w")) == NULL) {
-        fprintf(stderr, "fanout: %s: cannot be written: %s\n", path, strerror(errno));
+    if ((f = open_temp(path, temp)) == NULL)
         return false;
-    }
     is_written = fprintf(f, "%s\n", cursor) > 0;
     is_written = fclose(f) == 0 && is_written && rename(temp, path) == 0;
-    if (!is_written)
-        fprintf(stderr, "fanout: %s: cannot be written: %s\n", path, strerror(errno));
-    return is_written;
+    return is_written || complain_unwritable(path);
+}
+
+/* A cursor that is none is the caller's mistake, whether the library or the broker says so, and the file that it came from is to be named. */
+static int
+complain(const struct sub_args *a, int err)
+{
+    bool is_about_cursor = a->cursor != NULL && (err == FANOUT_ERR_INVALID || err == FANOUT_ERR_REFUSED) && strstr(fanout_last_error(), "cursor") != NULL;
+
+    if (!is_about_cursor)
+        return cmd_complain("sub", err);
+    if (a->is_cursor_saved)
+        fprintf(stderr, "fanout: sub: %s: %s; remove the file to begin anew\n", a->cursor_file, fanout_last_error());
+    else
+        fprintf(stderr, "fanout: sub: --cursor: %s\n", fanout_last_error());
+    return CMD_USAGE;
 }
 
 static bool
@@ -186,7 +234,7 @@ follow(const struct sub_args *a, fanout_subscription *sub)
             continue;
         }
         if (err != FANOUT_OK)
-            return cmd_complain("sub", err);
+            return complain(a, err);
         was_away = false;
         seen++;
         if (!print_event(a, d))
@@ -212,6 +260,10 @@ cmd_sub(int argc, char **argv)
         return CMD_USAGE;
     if (args.cursor_file != NULL && (rc = load_cursor(args.cursor_file, &saved)) != CMD_OK)
         return rc;
+    rc = CMD_USAGE;
+    if (args.cursor_file != NULL && !can_save_cursor(args.cursor_file))
+        goto cleanup;
+    args.is_cursor_saved = saved != NULL;
     if (saved != NULL)
         args.cursor = saved;
     if (args.cursor != NULL) {
@@ -223,8 +275,9 @@ cmd_sub(int argc, char **argv)
     rc = cmd_connect(&args.common, &client);
     if (rc == CMD_OK) {
         err = fanout_subscribe(client, &args.filter, &sub);
-        rc = err == FANOUT_OK ? follow(&args, sub) : cmd_complain("sub", err);
+        rc = err == FANOUT_OK ? follow(&args, sub) : complain(&args, err);
     }
+cleanup:
     free(saved);
     return rc;
 }

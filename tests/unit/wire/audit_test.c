@@ -39,6 +39,10 @@ fill(struct fo_audit_statement *s, unsigned flows)
     memset(s, 0, sizeof *s);
     snprintf(s->region, sizeof s->region, "here");
     snprintf(s->source, sizeof s->source, "there");
+    snprintf(s->target, sizeof s->target, "abcdefghijklmnopqrstuvwxyz-00000");
+    for (unsigned i = 0; i < FO_LANES; i++)
+        s->after[i] = s->up_to[i] = (struct fo_mark){ UINT64_MAX, UINT64_MAX - i };
+    s->ledger = FO_AUDIT_END;
     s->epoch = s->damaged = UINT64_MAX;
     s->made_at.us = s->from.us = s->to.us = s->complete_from.us = INT64_MAX;
     for (unsigned i = 0; i < FO_AUDIT_DAMAGED_MAX; i++)
@@ -73,6 +77,10 @@ is_read_back_as_it_was_sealed(void **state)
     assert_int_equal(fo_audit_verify(fo_buf_slice(&bytes), fo_slice_of(signature, sizeof signature), &back, &ring), FO_OK);
     assert_string_equal(back.region, "here");
     assert_string_equal(back.source, "there");
+    assert_string_equal(back.target, s.target);
+    assert_memory_equal(back.after, s.after, sizeof s.after);
+    assert_memory_equal(back.up_to, s.up_to, sizeof s.up_to);
+    assert_memory_equal(&back.ledger, &s.ledger, sizeof s.ledger);
     assert_memory_equal(back.damage, s.damage, sizeof s.damage);
     assert_memory_equal(back.lane, s.lane, sizeof s.lane);
     assert_int_equal(back.flow_count, s.flow_count);
@@ -133,6 +141,37 @@ a_region_speaks_for_itself_alone(void **state)
     fo_buf_fini(&bytes);
 }
 
+/* A statement about less must not pass for one about more. */
+static void
+only_the_very_question_is_answered(void **state)
+{
+    static struct fo_audit_statement s, narrow;
+    struct fo_audit_query q = { .from = { 5 }, .to = { 9 }, .up_to = { FO_AUDIT_END, FO_AUDIT_END, FO_AUDIT_END } };
+    const struct fo_mark mark = { 7, 1 };
+
+    (void)state;
+    memset(&s, 0, sizeof s);
+    s.from = q.from;
+    s.to = q.to;
+    memcpy(s.up_to, q.up_to, sizeof s.up_to);
+    assert_true(fo_audit_answers(&s, &q));
+    for (unsigned i = 0; i < 7; i++) {
+        narrow = s;
+        switch (i) {
+        case 0: narrow.from.us++; break;
+        case 1: narrow.to.us--; break;
+        case 2: snprintf(narrow.source, sizeof narrow.source, "there"); break;
+        case 3: snprintf(narrow.target, sizeof narrow.target, "there"); break;
+        case 4: narrow.after[FO_LANE_LOW] = mark; break;
+        case 5: narrow.up_to[FO_LANE_LOW] = mark; break;
+        case 6: narrow.ledger = mark; break;
+        }
+        assert_false(fo_audit_answers(&narrow, &q));
+    }
+    q.to.us = 0;
+    assert_true(fo_audit_answers(&s, &q));
+}
+
 static void
 assert_hex(const uint8_t hash[FO_HASH_BYTES], const char *expected)
 {
@@ -160,7 +199,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(is_read_back_as_it_was_sealed), cmocka_unit_test(nothing_altered_is_believed),
-        cmocka_unit_test(a_region_speaks_for_itself_alone), cmocka_unit_test(digests_are_as_documented) };
+        cmocka_unit_test(a_region_speaks_for_itself_alone), cmocka_unit_test(only_the_very_question_is_answered),
+        cmocka_unit_test(digests_are_as_documented) };
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -121,7 +121,7 @@ test_generated_pairs_differ(void **state)
 static void
 test_region_names(void **state)
 {
-    static const char *const bad[] = {"", "EU", "eu_west", "eu west", "eu.west", "\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const bad[] = {"", "EU", "eu_west", "eu west", "eu.west", "\xc3\xbc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "-", "-eu", "eu-"};
     struct fo_key_pair pair;
 
     (void)state;
