@@ -48,6 +48,30 @@ journal_json(const struct fo_broker *b)
         "fsyncs", (json_int_t)s.fsync_count, "quarantined", (json_int_t)s.quarantined, "failure", fo_err_name(b->store.failure));
 }
 
+/* What the room check says now; at the limit, where each ack makes room for a moment, what it said last. */
+static enum fo_room_cause
+refusing_cause(const struct fo_broker *b)
+{
+    enum fo_room_cause cause = fo_room_look(&b->room);
+
+    return cause != FO_ROOM_FREE ? cause : b->room.cause;
+}
+
+static json_t *
+publishing_json(const struct fo_broker *b)
+{
+    enum fo_room_cause cause = refusing_cause(b);
+    struct fo_room_use use = fo_room_use(&b->room, cause);
+    bool is_logged = b->room.cause != FO_ROOM_FREE;
+    int64_t since_ms = is_logged ? fo_instant_since(b->ctx.now, b->room.since).ns / 1000000 : 0;
+    char reason[192];
+
+    fo_room_explain(&b->room, cause, reason, sizeof reason);
+    return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:I,s:I,s:I}", "state", cause == FO_ROOM_FREE ? "taken" : "refused", "cause", fo_room_cause_name(cause),
+        "reason", reason, "heldFor", use.held_for, "heldBytes", (json_int_t)use.held_bytes, "limitBytes", (json_int_t)use.limit_bytes,
+        "refusedForMs", (json_int_t)since_ms, "refusedEvents", (json_int_t)(is_logged ? b->room.refused_events : 0));
+}
+
 static json_t *
 counters_json(const struct fo_counters *c)
 {
@@ -69,9 +93,25 @@ fo_status_make(const struct fo_broker *b)
     for (unsigned p = 1; p < b->ctx.regions.count; p++)
         json_array_append_new(links, link_json(b, p));
     snprintf(epoch, sizeof epoch, "%" PRIx64, fo_epochs_current(&b->state.epochs));
-    return json_pack("{s:b,s:s,s:b,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:i,s:b,s:i}", "success", 1, "region", b->ctx.config->region, "primary", b->ctx.config->is_primary,
+    return json_pack("{s:b,s:s,s:b,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:i,s:b,s:i}", "success", 1, "region", b->ctx.config->region, "primary", b->ctx.config->is_primary,
         "version", FANOUT_VERSION, "epoch", epoch, "uptimeMs", (json_int_t)(fo_instant_since(b->ctx.now, b->ctx.started_at).ns / 1000000),
-        "links", links, "journal", journal_json(b), "ledger", ledger, "counters", counters_json(&b->ctx.counters),
+        "publishing", publishing_json(b), "links", links, "journal", journal_json(b), "ledger", ledger, "counters", counters_json(&b->ctx.counters),
         "subscribers", (int)b->fetches.audience.parked_count,
         "feedHasSubscribers", (int)b->ctx.transport->ops->feed_has_subscribers(b->ctx.transport), "publishersWaiting", (int)b->waits.count);
+}
+
+void
+fo_broker_summary(const struct fo_broker *b, char *ret_text, size_t size)
+{
+    const char *refusing = refusing_cause(b) != FO_ROOM_FREE ? ", REFUSES publishes" : "";
+    unsigned up = 0;
+    uint64_t backlog = 0;
+
+    for (unsigned p = 1; p < b->ctx.regions.count; p++) {
+        up += b->forward.peer[p].link.is_up[FO_LINK_URGENT] && b->forward.peer[p].link.is_up[FO_LINK_BULK];
+        for (int i = 0; i < FO_LANES; i++)
+            backlog += b->forward.peer[p].link.lane[i].backlog_events;
+    }
+    snprintf(ret_text, size, "%s: %u of %u links up%s, %llu events wait for peers, %llu accepted, %llu received", b->ctx.config->region, up,
+        b->ctx.regions.count - 1, refusing, (unsigned long long)backlog, (unsigned long long)b->ctx.counters.accepted_events, (unsigned long long)b->ctx.counters.received_events);
 }

@@ -15,7 +15,7 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Check a broker's configuration, keys, data directory, addresses, peers and database.\n"
+    "Check a broker's configuration, keys, data directory, addresses, peers and database, and whether it takes publishes.\n"
     "\v"
     "Works with the broker running or not, and changes nothing. Each line is ok, warn or FAIL, with what to do.\n"
     "\n"
@@ -83,6 +83,7 @@ examine(struct doctor *d)
     doctor_check_tls(d);
     doctor_check_addresses(d);
     doctor_check_data(d);
+    doctor_check_publishing(d);
     doctor_check_peers(d);
     doctor_check_database(d);
 }

@@ -26,5 +26,6 @@ void doctor_check_data(struct doctor *d);
 void doctor_check_tls(struct doctor *d);
 /* Sets d->status. */
 void doctor_check_addresses(struct doctor *d);
+void doctor_check_publishing(struct doctor *d);
 void doctor_check_peers(struct doctor *d);
 void doctor_check_database(struct doctor *d);

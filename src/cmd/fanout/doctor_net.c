@@ -140,6 +140,30 @@ doctor_check_addresses(struct doctor *d)
     }
 }
 
+/* Whether the running broker takes publishes. */
+void
+doctor_check_publishing(struct doctor *d)
+{
+    const json_t *publishing = json_object_get(d->status, "publishing");
+    const char *cause = cmd_text(publishing, "cause", ""), *advice = "make room there; publishing goes on by itself";
+    char held[24], limit[24];
+
+    if (publishing == NULL)
+        return;                         /* it is not running */
+    table_bytes(cmd_number(publishing, "heldBytes", 0), held);
+    table_bytes(cmd_number(publishing, "limitBytes", 0), limit);
+    if (strcmp(cmd_text(publishing, "state", ""), "refused") != 0) {
+        doctor_say(d, FINDING_OK, "publish", NULL, "publishes are taken; %s of at most %s wait for peers", held, limit);
+        return;
+    }
+    if (strcmp(cause, "disk_full") != 0 && strcmp(cmd_text(publishing, "heldFor", ""), "ledger") == 0)
+        advice = "bring the database back (see database below), or raise journal.bytes_max and restart; publishing goes on by itself";
+    else if (strcmp(cause, "disk_full") != 0)
+        advice = "bring that region or the line to it back (see peers below), or raise journal.bytes_max and restart; publishing goes on by itself; "
+            "a region that is gone for good is to be taken out of peers";
+    doctor_say(d, FINDING_FAIL, "publish", advice, "the broker refuses every publish: %s", cmd_text(publishing, "reason", "?"));
+}
+
 static nng_tls_config *
 link_tls(const struct fo_config *c)
 {

@@ -128,6 +128,17 @@ print_ledger(const json_t *ledger)
         printf(" (%s)", error);
 }
 
+/* Nothing while publishes are taken. */
+static void
+print_refusing(const json_t *publishing)
+{
+    char time[24];
+
+    if (strcmp(cmd_text(publishing, "state", "taken"), "refused") == 0)
+        printf("  REFUSES PUBLISHES, for %s by now (%.0f events): %s\n", table_ms(cmd_number(publishing, "refusedForMs", 0), time),
+            cmd_number(publishing, "refusedEvents", 0), cmd_text(publishing, "reason", "?"));
+}
+
 static void
 print_status(const char *address, const json_t *status)
 {
@@ -142,6 +153,7 @@ print_status(const char *address, const json_t *status)
         cmd_number(journal, "segments", 0), strcmp(failure, "ok") != 0 ? ", FAILED: " : "", strcmp(failure, "ok") != 0 ? failure : "");
     print_ledger(json_object_get(status, "ledger"));
     putchar('\n');
+    print_refusing(json_object_get(status, "publishing"));
     print_links(json_object_get(status, "links"));
 }
 
