@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator sees of a region that is in trouble: status, `fanout region ls`, `fanout doctor` and the log name it and its cause."""
 import json
+import shutil
 import unittest
 
-from lib.cluster import running, wait_until
+from lib.cluster import FANOUT, run, running, wait_until
 
 MIB = 1 << 20
 
@@ -54,6 +55,37 @@ class Refusing(unittest.TestCase):
             self.assertEqual(broker.status()["publishing"]["state"], "taken")
             self.assertEqual(findings(cluster, broker, "publish")[0][0][0], "ok")
             self.assertEqual(len(broker.log_lines("publishes_refused")), 1)
+
+
+class WrongKey(unittest.TestCase):
+    """us-east-1 has another public key for eu-west-1 than eu-west-1 signs with."""
+
+    def test_both_sides_say_so(self):
+        with running(start=False, regions=("us-east-1", "eu-west-1")) as cluster:
+            east, west = cluster["us-east-1"], cluster["eu-west-1"]
+            keys = cluster.dir / "keys-of-us-east-1"
+            run([FANOUT, "keys", "new", "--region", "eu-west-1", "--dir", keys])
+            shutil.copy(cluster.dir / "keys/us-east-1.pub", keys)
+            east.config["keys"]["public_keys"] = keys
+            for broker in cluster:
+                broker.spawn()
+            for broker in cluster:
+                broker.wait_ready()
+            link = wait_until(lambda: next((l for l in west.status()["links"] if l["downBecause"] == "not_accepted"), None),
+                              "eu-west-1 sees that it is not accepted")
+            self.assertEqual((link["state"], link["hears"]), ("down", True))
+            self.assertIn("does not accept our frames", cluster.cli("region", "ls", broker=west).stdout)
+            found, status = findings(cluster, west, "peers")
+            self.assertEqual((status, [state for state, _, _ in found]), (1, ["FAIL"]))
+            self.assertIn("fanout keys list", found[0][2])
+
+            link, = east.status()["links"]
+            self.assertEqual((link["downBecause"], link["refused"]["lastError"]), ("not_heard", "unknown_key"))
+            self.assertGreater(link["refused"]["frames"], 0)
+            self.assertEqual(east.status()["strangers"]["frames"], 0)
+            self.assertRegex(cluster.cli("region", "ls", broker=east).stdout, r"eu-west-1: \d+ frames refused .*: unknown_key\n +-> .*fanout keys list")
+            found, status = findings(cluster, east, "peers")
+            self.assertEqual((status, [state for state, _, _ in found]), (1, ["warn", "FAIL"]))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@
 #include "client/client.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/ledger.h"
+#include "cmd/fanout/links.h"
 #include "cmd/fanout/table.h"
 
 enum { PROBE_MS = 1500 };
@@ -201,16 +202,26 @@ dial_link(const struct fo_config *c, const char *url)
 }
 
 static void
+check_refusals(struct doctor *d, const json_t *refused, const char *whose)
+{
+    struct link_trouble t = link_refusals(refused, whose);
+
+    if (t.is_found)
+        doctor_say(d, whose != NULL ? FINDING_FAIL : FINDING_WARN, "peers", t.advice, "%s", t.text);
+}
+
+static void
 check_link(struct doctor *d, const json_t *link)
 {
     const char *region = cmd_text(link, "region", "?");
+    struct link_trouble down = link_down(link);
     char rtt[24];
 
-    if (strcmp(cmd_text(link, "state", "down"), "up") == 0)
-        doctor_say(d, FINDING_OK, "peers", NULL, "%s: link up, round trip %s", region, table_ms(cmd_number(link, "rttMs", -1), rtt));
+    if (down.is_found)
+        doctor_say(d, down.is_lasting ? FINDING_FAIL : FINDING_WARN, "peers", down.advice, "%s: link down: %s", region, down.text);
     else
-        doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link, peers here and keys on both sides; events wait for it meanwhile",
-            "%s: link down (urgent %s, bulk %s)", region, cmd_text(link, "urgent", "?"), cmd_text(link, "bulk", "?"));
+        doctor_say(d, FINDING_OK, "peers", NULL, "%s: link up, round trip %s", region, table_ms(cmd_number(link, "rttMs", -1), rtt));
+    check_refusals(d, json_object_get(link, "refused"), region);
 }
 
 void
@@ -223,6 +234,7 @@ doctor_check_peers(struct doctor *d)
     if (d->status != NULL) {
         json_array_foreach(json_object_get(d->status, "links"), n, link)
             check_link(d, link);
+        check_refusals(d, json_object_get(d->status, "strangers"), NULL);
         return;
     }
     for (unsigned i = 0; i < c->peers_count; i++) {
