@@ -11,11 +11,13 @@ static json_t *
 lane_json(const struct fo_peer *p, enum fo_lane lane, struct fo_instant now)
 {
     const struct fo_link_lane *n = &p->link.lane[lane];
-    int64_t oldest_ns = fo_window_is_empty(&n->window) ? 0 : fo_instant_since(now, fo_window_oldest(&n->window)->sent_at).ns;
+    struct fo_instant oldest_at = now;
+
+    (void)fo_link_oldest(&p->link, lane, &oldest_at);
 
     return json_pack("{s:i,s:I,s:I,s:I,s:I,s:b,s:f}", "inFlight", (int)n->window.count, "inFlightBytes", (json_int_t)n->window.bytes,
         "backlog", (json_int_t)n->backlog_events, "ackedSeq", (json_int_t)n->acked_seq, "lastSeq", (json_int_t)n->tail_seq,
-        "readingBack", n->is_behind, "oldestMs", (double)oldest_ns / 1e6);
+        "readingBack", n->is_behind, "oldestMs", (double)fo_instant_since(now, oldest_at).ns / 1e6);
 }
 
 static int64_t

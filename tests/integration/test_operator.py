@@ -2,6 +2,8 @@
 """What an operator sees of a region that is in trouble: status, `fanout region ls`, `fanout doctor` and the log name it and its cause."""
 import json
 import shutil
+import signal
+import time
 import unittest
 
 from lib.cluster import FANOUT, run, running, wait_until
@@ -55,6 +57,44 @@ class Refusing(unittest.TestCase):
             self.assertEqual(broker.status()["publishing"]["state"], "taken")
             self.assertEqual(findings(cluster, broker, "publish")[0][0][0], "ok")
             self.assertEqual(len(broker.log_lines("publishes_refused")), 1)
+
+
+class Oldest(unittest.TestCase):
+    """The age of what waits is told while a peer is frozen, while it is gone, and after a restart of the source."""
+
+    def lane(self, broker, name="normal"):
+        return broker.status()["links"][0]["lanes"][name]
+
+    def test_age_of_what_waits(self):
+        with running(regions=("us-east-1", "us-west-2")) as cluster:
+            broker, peer = cluster.first, cluster["us-west-2"]
+            for number in range(5):             # so that acked batches lie before what waits
+                broker.publish("custom", {}, id=f"before-{number}", wait="all")
+            self.assertEqual(self.lane(broker)["oldestMs"], 0)
+            peer.process.send_signal(signal.SIGSTOP)
+            try:
+                for number in range(50):
+                    broker.publish("custom", {}, id=f"waits-{number}")
+                began = time.monotonic()
+                wait_until(lambda: broker.status()["links"][0]["state"] == "down", "the link is seen to be down")
+                before, lane = time.monotonic() - began, self.lane(broker)
+                self.assertEqual(lane["backlog"], 50)
+                self.assertGreaterEqual(lane["oldestMs"], before * 1000)
+                self.assertRegex(cluster.cli("region", "ls").stdout, r" 0/50/0 +[0-9.]+ m?s ")
+            finally:
+                peer.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: self.lane(broker)["backlog"] == 0, "it has arrived")
+            self.assertEqual(self.lane(broker)["oldestMs"], 0)
+
+            peer.kill()
+            for number in range(50):
+                broker.publish("custom", {}, id=f"gone-{number}")
+            before = self.lane(broker)["oldestMs"]
+            self.assertGreater(before, 0)
+            broker.restart()
+            lane = wait_until(lambda: self.lane(broker)["oldestMs"] and self.lane(broker), "the age is known after a restart")
+            self.assertEqual(lane["backlog"], 50)
+            self.assertGreater(lane["oldestMs"], before)
 
 
 class WrongKey(unittest.TestCase):
