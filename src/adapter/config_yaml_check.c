@@ -314,6 +314,19 @@ check_type(struct check *k, unsigned i)
     return t->schema != NULL ? check_path(k, path, &t->schema, "a JSON Schema file") : FO_OK;
 }
 
+/* Loads them once for nothing: what the broker would refuse when it starts is refused here, where the line is known. */
+static enum fo_err
+check_schemas(struct check *k)
+{
+    struct fo_schema_set *set;
+    struct fo_fault fault;
+    enum fo_err err = fo_config_load_schemas(k->c, &set, &fault);
+
+    if (err == FO_OK)
+        fo_schema_set_destroy(set);
+    return err == FO_OK || err == FO_ERR_NO_MEMORY ? err : REFUSE(k, fault.path, "%s", fault.text);
+}
+
 /* One of `words` (the first is the default), each ended by NUL, the last by two. */
 static enum fo_err
 check_word(struct check *k, const char *path, char **value, const char *words, const char *list)
@@ -379,5 +392,5 @@ fo_config_complete(struct fo_config *c, const struct fo_yaml_marks *marks, struc
         return err;
     for (unsigned i = 0; err == FO_OK && i < c->types_count; i++)
         err = check_type(&k, i);
-    return err;
+    return err == FO_OK ? check_schemas(&k) : err;
 }

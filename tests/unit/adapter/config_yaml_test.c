@@ -30,13 +30,19 @@ static char file[sizeof dir + 16];
 #define GOOD BASE LISTEN                        /* eight lines */
 
 static void
-write_file(const char *text)
+write_to(const char *path, const char *text)
 {
-    FILE *f = fopen(file, "w");
+    FILE *f = fopen(path, "w");
 
     assert_non_null(f);
     assert_int_equal(fputs(text, f) >= 0, 1);
     assert_int_equal(fclose(f), 0);
+}
+
+static void
+write_file(const char *text)
+{
+    write_to(file, text);
 }
 
 static struct fo_config *
@@ -247,6 +253,40 @@ test_names(void **state)
     refused(GOOD "log: {level: trace}\n", "9:7: log.level", "debug, info, warn or error");
 }
 
+/* What the broker would refuse when it starts, with the line that names the file. */
+static void
+test_schemas(void **state)
+{
+    static const char names_it[] = GOOD "types:\n  - {type: a}\n  - type: courier\n    schema: s.json\n";
+    struct fo_schema_set *set;
+    struct fo_fault fault;
+    struct fo_config *c;
+    char path[sizeof dir + 8];
+    enum fo_lane lane;
+    unsigned index;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/s.json", dir);
+    refused(names_it, "12:5: types[1].schema", "type courier, ");
+    refused(names_it, "12:5: types[1].schema", "/s.json: cannot be read: No such file");
+    write_to(path, "{\"type\": \"object\", \"properties\": {\"at\": {\"pattern\": \"x\"}}}");
+    refused(names_it, "12:5: types[1].schema", "/s.json: at /properties/at/pattern: ");
+    write_to(path, "{");
+    refused(names_it, "12:5: types[1].schema", "type courier, ");
+    write_to(path, "");
+    refused(names_it, "12:5: types[1].schema", "empty");
+    refused(GOOD "types:\n  - {type: a, schema: /}\n", "10:15: types[0].schema", "regular file");
+    write_to(path, "{\"type\": \"object\"}");
+    c = load(names_it);
+    assert_int_equal(fo_config_load_schemas(c, &set, &fault), FO_OK);
+    assert_int_equal(fo_schema_set_find(set, fo_slice_str("courier"), &index, &lane), FO_OK);
+    fo_schema_set_destroy(set);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(fo_config_load_schemas(c, &set, &fault), FO_ERR_CONFIG);
+    assert_string_equal(fault.path, "types[1].schema");
+    fo_config_destroy(c);
+}
+
 static void
 url_refused(const char *url, const char *hint)
 {
@@ -379,6 +419,7 @@ main(void)
         cmocka_unit_test(test_form_is_checked),
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_types_of_values),
+        cmocka_unit_test(test_schemas),
         cmocka_unit_test(test_ranges_and_sums),
         cmocka_unit_test(test_required),
         cmocka_unit_test(test_names),
