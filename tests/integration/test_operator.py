@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from lib.cluster import FANOUT, run, running, wait_until
+from lib.cluster import FANOUT, Cluster, run, running, wait_until, yaml
 
 MIB = 1 << 20
 
@@ -126,6 +126,47 @@ class WrongKey(unittest.TestCase):
             self.assertRegex(cluster.cli("region", "ls", broker=east).stdout, r"eu-west-1: \d+ frames refused .*: unknown_key\n +-> .*fanout keys list")
             found, status = findings(cluster, east, "peers")
             self.assertEqual((status, [state for state, _, _ in found]), (1, ["warn", "FAIL"]))
+
+
+class Certificates(unittest.TestCase):
+    """doctor refuses what fanoutd refuses, and says so before it does."""
+
+    def setUp(self):
+        self.cluster = Cluster(regions=("us-east-1",), tls=True)
+        self.addCleanup(self.cluster.remove)
+        self.broker, self.certs = self.cluster.first, self.cluster.dir / "certs"
+
+    def doctor(self):
+        self.broker.config_path.write_text(yaml(self.broker.config) + "\n")
+        found, status = findings(self.cluster, self.broker, "tls")
+        self.assertEqual(status == 1, "FAIL" in [state for state, _, _ in found], found)
+        return found
+
+    def reissue(self, days):
+        crt, key, request = self.certs / "us-east-1.crt", self.certs / "us-east-1.key", self.certs / "request"
+        run(["openssl", "x509", "-x509toreq", "-in", crt, "-signkey", key, "-out", request])
+        run(["openssl", "x509", "-req", "-in", request, "-CA", self.certs / "ca.crt", "-CAkey", self.certs / "ca.key", "-set_serial", "7",
+             "-days", str(days), "-out", crt])
+
+    def test_good_then_ending_then_expired(self):
+        self.assertEqual({state for state, _, _ in self.doctor()}, {"ok"})
+        self.reissue(20)
+        (state, text, advice), = [f for f in self.doctor() if f[0] != "ok"]
+        self.assertEqual(state, "warn")
+        self.assertRegex(text, r"tls\.cert: .*us-east-1\.crt expires in (19|20) days")
+        self.assertIn("make-certs", advice)
+        self.reissue(-1)
+        (state, text, _), = [f for f in self.doctor() if f[0] != "ok"]
+        self.assertEqual(state, "FAIL")
+        self.assertRegex(text, r"tls\.cert: .* has expired, at 20")
+        self.broker.spawn()
+        self.assertEqual(self.broker.process.wait(30), 2)       # and so does the broker
+
+    def test_a_key_of_another_certificate(self):
+        shutil.copy(self.certs / "client.key", self.certs / "us-east-1.key")
+        (state, text, _), = [f for f in self.doctor() if f[0] != "ok"]
+        self.assertEqual(state, "FAIL")
+        self.assertIn("tls.key", text)
 
 
 if __name__ == "__main__":
