@@ -7,6 +7,7 @@ import time
 import unittest
 
 from lib.cluster import FANOUT, Cluster, run, running, wait_until, yaml
+from lib.ports import free_url
 
 MIB = 1 << 20
 
@@ -167,6 +168,45 @@ class Certificates(unittest.TestCase):
         (state, text, _), = [f for f in self.doctor() if f[0] != "ok"]
         self.assertEqual(state, "FAIL")
         self.assertIn("tls.key", text)
+
+
+class Advice(unittest.TestCase):
+    """doctor does not send anybody to do harm."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(regions=("us-east-1", "us-west-2")).start()
+        cls.addClassCleanup(cls.cluster.remove)
+        cls.addClassCleanup(cls.cluster.close)
+
+    def test_a_frozen_broker_runs(self):
+        broker = self.cluster.first
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            found, status = findings(self.cluster, broker, None, "--timeout", "300ms")
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        self.assertEqual(status, 1)
+        (text, advice), = [(text, advice) for state, text, advice in found if state == "FAIL"]
+        self.assertRegex(text, rf"runs, stopped \(pid {broker.process.pid}, .* does not answer at {broker.door} within 300 ms")
+        self.assertIn(f"kill -CONT {broker.process.pid}", advice)
+        self.assertNotIn("end the other program", json.dumps(found))
+
+    def test_a_secret_key_of_another_region(self):
+        broker = self.cluster.first
+        wrong = self.cluster.dir / "wrong-key.yaml"
+        wrong.write_text(broker.config_path.read_text().replace("keys/us-east-1.key", "keys/us-west-2.key"))
+        done = self.cluster.cli("doctor", "-c", wrong, check=False)
+        self.assertIn("us-west-2.key is the key of us-west-2", done.stdout)
+        self.assertNotIn("remove the wrong", done.stdout)       # the public ones are right
+
+    def test_the_broker_is_asked_where_the_command_line_says(self):
+        broker, elsewhere = self.cluster.first, free_url("tcp")
+        (state, text, _), = findings(self.cluster, broker, "broker", "-b", broker.door)[0]
+        self.assertEqual((state, broker.door in text), ("ok", True))
+        (state, text, _), = findings(self.cluster, broker, "broker", "-b", elsewhere, "--timeout", "300ms")[0]
+        self.assertEqual((state, elsewhere in text), ("FAIL", True))
+        self.assertEqual(self.cluster.cli("doctor", "-c", broker.config_path, "-b", "tcp://a:1", "-b", "tcp://b:1", check=False).returncode, 2)
 
 
 if __name__ == "__main__":

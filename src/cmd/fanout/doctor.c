@@ -17,7 +17,9 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Check a broker's configuration, keys, data directory, addresses, peers and database, and whether it takes publishes.\n"
     "\v"
-    "Works with the broker running or not, and changes nothing. Each line is ok, warn or FAIL, with what to do.\n"
+    "Works with the broker running or not, and changes nothing. Each line is ok, warn or FAIL, with what to do. Run it on the broker's "
+    "machine as the broker's user. The running broker is asked at listen.door, or under the address of -b if that is not "
+    "reachable from here; --timeout is how long it has to answer.\n"
     "\n"
     "Examples:\n"
     "  fanout doctor --config /etc/fanout/us-east-1.yaml\n"
@@ -96,6 +98,10 @@ cmd_doctor(int argc, char **argv)
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &d) != 0)
         return CMD_USAGE;
+    if (d.common.brokers > 1) {
+        fputs("fanout doctor: -b: one address at most, under which the broker of the configuration is reached\n", stderr);
+        return CMD_USAGE;
+    }
     d.findings = json_array();
     examine(&d);
     if (d.common.is_json) {
