@@ -111,6 +111,8 @@ test_defaults_and_paths(void **state)
     assert_int_equal(c->limits.event_bytes_max, 262144);
     assert_int_equal(c->limits.request_bytes_max, 4194304);
     assert_int_equal(c->limits.batch_events_max, 1024);
+    assert_int_equal(c->limits.requests_max, 1024);
+    assert_int_equal(c->limits.fetches_max, 768);
     assert_int_equal(c->limits.pending_events_max, 65536);
     assert_int_equal(c->link.window_batches, 64);
     assert_int_equal(c->link.low_share_percent, 10);
@@ -216,9 +218,27 @@ test_ranges_and_sums(void **state)
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");
     refused(GOOD "limits:\n  batch_bytes_max: 65536\n", "10:3: limits.batch_bytes_max", "at least limits.event_bytes_max");
     refused(GOOD "link:\n  window_bytes: 65536\n", "10:3: link.window_bytes", "no batch could be sent");
+    refused(GOOD "limits:\n  requests_max: 100\n  fetches_max: 2000\n", "11:3: limits.fetches_max", "below limits.requests_max (100)");
+    refused(GOOD "limits:\n  fetches_max: 1024\n", "10:3: limits.fetches_max", "below limits.requests_max (1024)");
     refused(GOOD "journal:\n  bytes_max: 67108864\n", "10:3: journal.bytes_max", "4 times");
     /* The key at fault may be one that the file leaves out: its section, or the first line, is pointed at. */
     refused(GOOD "limits:\n  event_bytes_max: 8388608\n", "9:1: limits.request_bytes_max", "at least limits.event_bytes_max");
+}
+
+/* What is left out follows what is said. */
+static void
+test_fetches_leave_room(void **state)
+{
+    struct fo_config *c = load(GOOD "limits: {requests_max: 2}\n");
+
+    (void)state;
+    assert_int_equal(c->limits.fetches_max, 1);
+    fo_config_destroy(c);
+    c = load(GOOD "limits: {requests_max: 4096}\n");
+    assert_int_equal(c->limits.fetches_max, 3072);
+    fo_config_destroy(c);
+    c = load(GOOD "limits: {requests_max: 2, fetches_max: 1}\n");
+    fo_config_destroy(c);
 }
 
 static void
@@ -420,6 +440,7 @@ main(void)
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_types_of_values),
         cmocka_unit_test(test_schemas),
+        cmocka_unit_test(test_fetches_leave_room),
         cmocka_unit_test(test_ranges_and_sums),
         cmocka_unit_test(test_required),
         cmocka_unit_test(test_names),
