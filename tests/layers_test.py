@@ -27,7 +27,7 @@ MAY_INCLUDE = {
 
 # The one library, or two that belong together, that a layer's files may use; "adapter" is checked file by file below.
 LIBRARY_OF_HEADER = {
-    "nng/": "nng", "libpq-fe.h": "libpq", "postgres_ext.h": "libpq", "cyaml/": "libcyaml", "jansson.h": "jansson",
+    "nng/": "nng", "mbedtls/": "mbedtls", "libpq-fe.h": "libpq", "postgres_ext.h": "libpq", "cyaml/": "libcyaml", "jansson.h": "jansson",
     "msgpack": "msgpack", "sodium": "libsodium", "sqlite3.h": "sqlite", "microhttpd.h": "libmicrohttpd",
 }
 # jansson's json_t is the form in which answers are built, in every layer that builds one.

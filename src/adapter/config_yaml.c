@@ -4,12 +4,8 @@
  * checks, which can word it better. libcyaml reports a mistake as text with a backtrace, innermost first; the path in it
  * is put together again here and its position looked up among the marks. */
 #include <cyaml/cyaml.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "adapter/config_yaml_parts.h"
 
@@ -222,28 +218,10 @@ explain(const struct fo_yaml_marks *marks, const struct report *r, cyaml_err_t f
 static enum fo_err
 file_read(const char *path, struct fo_buf *out, struct fo_fault *ret_fault)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 1;
-    enum fo_err err = FO_OK;
+    char why[128];
+    enum fo_err err = fo_config_file_read(path, FILE_BYTES_MAX, out, why, sizeof why);
 
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        err = fo_config_fault_at(ret_fault, path, 1, 1, "", "cannot be read: %s", strerror(errno));
-    } else if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
-        err = fo_config_fault_at(ret_fault, path, 1, 1, "", "not a config: a regular file of at most %d bytes is expected", FILE_BYTES_MAX);
-    } else {
-        err = fo_buf_reserve(out, (size_t)st.st_size + 1);
-    }
-    while (err == FO_OK && n > 0 && out->n < out->cap) {
-        n = read(fd, out->p + out->n, out->cap - out->n);
-        if (n < 0)
-            err = fo_config_fault_at(ret_fault, path, 1, 1, "", "cannot be read: %s", strerror(errno));
-        else
-            out->n += (size_t)n;
-    }
-    if (fd >= 0)
-        close(fd);
-    return err;
+    return err == FO_ERR_CONFIG ? fo_config_fault_at(ret_fault, path, 1, 1, "", "%s", why) : err;
 }
 
 static cyaml_config_t

@@ -32,11 +32,11 @@ static const struct fo_config_number numbers[] = {
     N("limits.batch_events_max", limits.batch_events_max, FO_BATCH_EVENTS_MAX, 1, FO_BATCH_EVENTS_MAX),
     N("limits.batch_bytes_max", limits.batch_bytes_max, MIB(1), KIB(4), MIB(16)),
     N("limits.gather_us_max", limits.gather_us_max, 1000, 0, 100000),
-    N("limits.requests_max", limits.requests_max, 1024, 1, 65536),
+    N("limits.requests_max", limits.requests_max, 1024, 2, 65536),
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
     N("limits.pending_bytes_max", limits.pending_bytes_max, MIB(64), MIB(1), GIB(64)),
     N("limits.tail_bytes_max", limits.tail_bytes_max, MIB(1), 0, GIB(64)),
-    N("limits.fetches_max", limits.fetches_max, 768, 1, 65536),
+    N("limits.fetches_max", limits.fetches_max, 768, 1, 65535),
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 1, FO_DEDUPE_MAX),
     N("limits.schema_version_min", limits.schema_version_min, 1, 0, UINT32_MAX),
     N("link.window_bytes", link.window_bytes, MIB(4), KIB(4), GIB(1)),
@@ -106,6 +106,22 @@ check_numbers(struct check *k)
         narrow = (uint32_t)wide;
         memcpy(at, n->size == sizeof narrow ? (void *)&narrow : (void *)&wide, n->size);
     }
+    return FO_OK;
+}
+
+/* Publishers must find room beside parked fetches; what the file does not say leaves them a quarter. */
+static enum fo_err
+check_fetches(struct check *k)
+{
+    struct fo_config *c = k->c;
+
+    if (fo_yaml_marks_find(k->marks, "limits.fetches_max") == NULL) {
+        c->limits.fetches_max = c->limits.requests_max - (c->limits.requests_max + 3) / 4;
+        return FO_OK;
+    }
+    if (c->limits.fetches_max >= c->limits.requests_max)
+        return REFUSE(k, "limits.fetches_max", "must be below limits.requests_max (%u), so that publishers find room beside parked fetches: lower it, or raise that",
+            c->limits.requests_max);
     return FO_OK;
 }
 
@@ -304,6 +320,19 @@ check_type(struct check *k, unsigned i)
     return t->schema != NULL ? check_path(k, path, &t->schema, "a JSON Schema file") : FO_OK;
 }
 
+/* Loads them once for nothing: what the broker would refuse when it starts is refused here, where the line is known. */
+static enum fo_err
+check_schemas(struct check *k)
+{
+    struct fo_schema_set *set;
+    struct fo_fault fault;
+    enum fo_err err = fo_config_load_schemas(k->c, &set, &fault);
+
+    if (err == FO_OK)
+        fo_schema_set_destroy(set);
+    return err == FO_OK || err == FO_ERR_NO_MEMORY ? err : REFUSE(k, fault.path, "%s", fault.text);
+}
+
 /* One of `words` (the first is the default), each ended by NUL, the last by two. */
 static enum fo_err
 check_word(struct check *k, const char *path, char **value, const char *words, const char *list)
@@ -362,6 +391,7 @@ fo_config_complete(struct fo_config *c, const struct fo_yaml_marks *marks, struc
         || (err = check_peers(&k)) != FO_OK
         || (err = check_tls(&k)) != FO_OK
         || (err = check_numbers(&k)) != FO_OK
+        || (err = check_fetches(&k)) != FO_OK
         || (err = check_sums(&k)) != FO_OK
         || (err = check_word(&k, "journal.durability", &c->journal.durability, "power\0process\0", "power or process")) != FO_OK
         || (err = check_word(&k, "log.level", &c->log.level, "info\0debug\0warn\0error\0", "debug, info, warn or error")) != FO_OK
@@ -369,5 +399,5 @@ fo_config_complete(struct fo_config *c, const struct fo_yaml_marks *marks, struc
         return err;
     for (unsigned i = 0; err == FO_OK && i < c->types_count; i++)
         err = check_type(&k, i);
-    return err;
+    return err == FO_OK ? check_schemas(&k) : err;
 }

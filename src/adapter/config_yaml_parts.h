@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parts of the config loader: where each key stands (libyaml), what the file says (libcyaml, config_yaml.c), and
- * whether it makes sense (config_yaml_check.c). Only these files include it. */
+ * The parts of the config loader: where each key stands (libyaml), what the file says (libcyaml, config_yaml.c),
+ * whether it makes sense (config_yaml_check.c), and the schema files that it names (config_schemas.c). Only these files include it. */
 #pragma once
 #include <stdarg.h>
 #include "base/bytes.h"
@@ -25,7 +25,9 @@ enum fo_err fo_config_fault(const struct fo_yaml_marks *marks, struct fo_fault *
 __attribute__((format(printf, 6, 7)))
 enum fo_err fo_config_fault_at(struct fo_fault *ret_fault, const char *file, unsigned line, unsigned column, const char *key, const char *fmt, ...);
 
-/* Fills in defaults, resolves relative paths against the file's directory and checks every value. */
+/* A regular file of at most bytes_max bytes. FO_ERR_CONFIG with ret_why; FO_ERR_NO_MEMORY. */
+FO_MUST_CHECK enum fo_err fo_config_file_read(const char *path, size_t bytes_max, struct fo_buf *out, char *ret_why, size_t why_size);
+/* Fills in defaults, resolves relative paths against the file's directory and checks every value, and the schema files named. */
 FO_MUST_CHECK enum fo_err fo_config_complete(struct fo_config *c, const struct fo_yaml_marks *marks, struct fo_fault *ret_fault);
 
 /* Whole numbers: default and range by path. A path that speaks of bytes may have KiB, MiB or GiB behind its number. */

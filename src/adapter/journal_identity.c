@@ -83,16 +83,44 @@ sync_dir(const char *dir, struct fo_fault *ret_fault)
     return err;
 }
 
+/* What the holder has written into the lock's file; empty: not known. */
+static void
+read_pid(int fd, char ret_pid[16])
+{
+    ssize_t n = pread(fd, ret_pid, 15, 0);
+
+    ret_pid[n > 0 ? n : 0] = '\0';
+    ret_pid[strspn(ret_pid, "0123456789")] = '\0';
+}
+
+enum fo_err
+fo_dir_lock_holder(const char *dir, long *ret_pid)
+{
+    char path[PATH_BYTES_MAX], pid[16];
+    enum fo_err err = FO_ERR_NOT_FOUND;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/lock", dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? FO_ERR_PERMISSION : FO_ERR_NOT_FOUND;
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        read_pid(fd, pid);
+        *ret_pid = atol(pid);
+        err = FO_OK;
+    }
+    close(fd);
+    return err;
+}
+
 static enum fo_err
 lock_refused(int fd, const char *dir, struct fo_fault *ret_fault)
 {
-    char pid[16] = "";
-    ssize_t n;
+    char pid[16];
 
     if (errno != EWOULDBLOCK)
         return fo_errno_fault(ret_fault, dir, "lock", "lock");
-    n = pread(fd, pid, sizeof pid - 1, 0);
-    pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+    read_pid(fd, pid);
     ret_fault->err = FO_ERR_LOCKED;
     snprintf(ret_fault->path, sizeof ret_fault->path, "%s/lock", dir);
     snprintf(ret_fault->text, sizeof ret_fault->text, "the data directory is in use by the process with pid %s", *pid ? pid : "unknown");

@@ -21,6 +21,9 @@ struct fo_identity {
 
 /* Makes DIR if need be, locks it and returns the lock's descriptor, which the caller closes. FO_ERR_LOCKED: ret_fault names the holder. */
 FO_MUST_CHECK enum fo_err fo_dir_lock(const char *dir, int *ret_fd, struct fo_fault *ret_fault);
+/* Who holds it, for people: nothing is made, and the lock is free again at once. FO_OK: ret_pid, 0 when it cannot be read.
+ * FO_ERR_NOT_FOUND: nobody. FO_ERR_PERMISSION: this user may not look. */
+FO_MUST_CHECK enum fo_err fo_dir_lock_holder(const char *dir, long *ret_pid);
 
 /* FO_ERR_NOT_FOUND: no such file yet. FO_ERR_OTHER_REGION, FO_ERR_CORRUPT, FO_ERR_IO with ret_fault. */
 FO_MUST_CHECK enum fo_err fo_identity_load(const char *dir, const char *region, struct fo_identity *ret_id, struct fo_fault *ret_fault);

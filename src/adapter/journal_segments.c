@@ -199,13 +199,20 @@ fo_segments_extent(const struct fo_segments *s, uint64_t base)
     return (struct fo_extent){base, fo_segment_salt(s->secret, base)};
 }
 
+/* With the lock held: bytes_max leaves no room for a segment behind the one that ends at `end`. */
+static bool
+is_full(const struct fo_segments *s, uint64_t end)
+{
+    return s->bytes_max != 0 && end + s->segment_bytes - s->table[0].base > s->bytes_max;
+}
+
 enum fo_err
 fo_segments_may_roll(struct fo_segments *s, uint64_t end)
 {
     enum fo_err err = FO_OK;
 
     pthread_mutex_lock(&s->mu);
-    if (s->bytes_max && end + s->segment_bytes - s->table[0].base > s->bytes_max)
+    if (is_full(s, end))
         err = FO_ERR_NO_SPACE;
     else if (s->spare == FO_SPARE_FAILED) {
         err = s->spare_err;
@@ -283,6 +290,7 @@ fo_segments_stats(struct fo_segments *s, struct fo_journal_stats *ret_stats)
     for (unsigned i = 0; i < s->count; i++)
         ret_stats->bytes_on_disk += s->table[i].end - s->table[i].base;
     ret_stats->quarantined = s->quarantined;
+    ret_stats->is_full = is_full(s, s->table[s->count - 1].end);
     pthread_mutex_unlock(&s->mu);
 }
 

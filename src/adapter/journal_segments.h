@@ -92,7 +92,7 @@ FO_MUST_CHECK enum fo_err fo_segments_take_spare(struct fo_segments *s, uint64_t
 void fo_segments_progress(struct fo_segments *s, uint64_t used);
 /* Deletes, in the background, segments that lie wholly below; never the writer's. Some files are put aside instead, for segments to come. */
 void fo_segments_trim(struct fo_segments *s, uint64_t below);
-/* Any thread: fills in what concerns the files: first_lsn, segments, bytes_on_disk, quarantined. */
+/* Any thread: fills in what concerns the files: first_lsn, segments, bytes_on_disk, quarantined, is_full. */
 void fo_segments_stats(struct fo_segments *s, struct fo_journal_stats *ret_stats);
 /* Any thread: something damaged at lsn. Logged and counted once. */
 void fo_segments_damaged(struct fo_segments *s, uint64_t base, uint64_t lsn, uint64_t bytes, const char *what);

@@ -97,6 +97,17 @@ fo_nng_tls_read(const struct fo_nng_config *config, struct fo_nng_tls *ret_tls, 
     return FO_OK;
 }
 
+enum fo_err
+fo_nng_tls_check(const struct fo_nng_config *config, struct fo_fault *ret_fault)
+{
+    struct fo_nng_tls tls;
+    enum fo_err err = fo_nng_tls_read(config, &tls, ret_fault);
+
+    if (err == FO_OK)
+        fo_nng_tls_fini(&tls);
+    return err;
+}
+
 void
 fo_nng_tls_fini(struct fo_nng_tls *tls)
 {

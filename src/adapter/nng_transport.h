@@ -32,6 +32,8 @@ struct fo_nng_stats {
  * in use), FO_ERR_CONFIG, FO_ERR_PERMISSION, FO_ERR_IO, FO_ERR_NO_MEMORY. Call after the last fork: NNG starts threads. */
 FO_MUST_CHECK enum fo_err fo_nng_transport_open(const struct fo_nng_config *config, struct fo_transport **ret_transport,
     struct fo_fault *ret_fault);
+/* Reads and tries the TLS files as open does, and keeps nothing: for a check without a broker. The URLs do not matter. Errors as above. */
+FO_MUST_CHECK enum fo_err fo_nng_tls_check(const struct fo_nng_config *config, struct fo_fault *ret_fault);
 /* Loop thread, after the last door_reply: waits until the replies have left, at most timeout_ms. False: some have not. A broker then
  * ends by _exit, because closing NNG 1.5.2 under traffic can hang for ever; the kernel closes the connections. */
 bool fo_nng_transport_flush(struct fo_transport *t, int timeout_ms);

@@ -33,7 +33,7 @@
     X(WRONG_KEY, "wrong_key", "key belongs to another region")                          \
     X(FULL, "full", "no room")                                                          \
     X(BUSY, "busy", "too much at once; retry later")                                    \
-    X(NO_SPACE, "no_space", "disk is full; retry later")                                \
+    X(NO_SPACE, "no_space", "no room on disk; retry later")                             \
     X(IO, "io", "input or output failed")                                               \
     X(CORRUPT, "corrupt", "checksum does not match")                                    \
     X(NOT_FOUND, "not_found", "not found")                                              \

@@ -14,7 +14,6 @@ enum {
     POOL_FREE_MAX = 64,
     TRIM_EVERY_MS = 1000,
     RETRY_BUSY_MS = 100,
-    RETRY_NO_SPACE_MS = 1000,
 };
 
 static void
@@ -51,6 +50,8 @@ join_parts(struct fo_broker *b, uint64_t durable_lsn)
     b->intake.store = &b->store;
     b->intake.waits = &b->waits;
     b->intake.forward = &b->forward;
+    b->room = (struct fo_room){ .ctx = &b->ctx, .store = &b->store, .forward = &b->forward, .ledger_lsn = &b->ledger_lsn };
+    b->intake.room = &b->room;
     b->intake.dedupe = &b->dedupe;
     b->intake.pool = &b->pool;
     b->intake.fingerprint_key = b->fingerprint_key;
@@ -219,20 +220,6 @@ ask(struct fo_broker *b, uint64_t request, const struct fo_request *req)
     reply_fault(b, request, req->encoding, &fault, RETRY_BUSY_MS);
 }
 
-/* What waits for peers fills this region's share of the journal. The rest is for what peers send: if every region kept its share only,
- * each can store all that the others have for it, so that none waits for room that only the other's ack would make. */
-static bool
-is_share_used(const struct fo_broker *b)
-{
-    const struct fo_config *c = b->ctx.config;
-    uint64_t end = b->store.stored_lsn, share = c->journal.bytes_max / b->ctx.regions.count;
-
-    if (b->ctx.regions.count == 1 || c->journal.bytes_max == 0)
-        return false;
-    share = share > 2 * (uint64_t)c->journal.segment_bytes ? share - c->journal.segment_bytes : c->journal.segment_bytes;
-    return end - fo_forward_oldest_lsn(&b->forward, end) + b->store.queued_bytes > share;
-}
-
 static void
 take_request(struct fo_broker *b, struct fo_input *in)
 {
@@ -248,12 +235,6 @@ take_request(struct fo_broker *b, struct fo_input *in)
     } else {
         switch (req.op) {
         case FO_OP_PUBLISH:
-            if (is_share_used(b) && !b->is_draining) {
-                b->ctx.counters.refused_events += req.events_count;
-                (void)fo_fault_set(&fault, FO_ERR_NO_SPACE, "", "fewer events that wait for peers: they fill this region's share of journal.bytes_max, and are kept");
-                reply_fault(b, in->request, req.encoding, &fault, RETRY_NO_SPACE_MS);
-                break;
-            }
             fo_intake_publish(&b->intake, in->request, &req, &in->msg, &scratch);
             return;
         case FO_OP_FETCH:
@@ -370,6 +351,7 @@ trim(struct fo_broker *b)
     if (fo_instant_is_before(b->ctx.now, b->trim_at))
         return b->trim_at;
     b->trim_at = fo_instant_add(b->ctx.now, fo_duration_ms(TRIM_EVERY_MS));
+    fo_room_check(&b->room);
     below = fo_receive_oldest_lsn(&b->receive, fo_forward_oldest_lsn(&b->forward, end));
     if (b->ledger_lsn < below)
         below = b->ledger_lsn;
@@ -432,19 +414,4 @@ enum fo_err
 fo_broker_failure(const struct fo_broker *b)
 {
     return b->store.failure == FO_ERR_NO_SPACE ? FO_OK : b->store.failure;
-}
-
-void
-fo_broker_summary(const struct fo_broker *b, char *ret_text, size_t size)
-{
-    unsigned up = 0;
-    uint64_t backlog = 0;
-
-    for (unsigned p = 1; p < b->ctx.regions.count; p++) {
-        up += b->forward.peer[p].link.is_up[FO_LINK_URGENT] && b->forward.peer[p].link.is_up[FO_LINK_BULK];
-        for (int i = 0; i < FO_LANES; i++)
-            backlog += b->forward.peer[p].link.lane[i].backlog_events;
-    }
-    snprintf(ret_text, size, "%s: %u of %u links up, %llu events wait for peers, %llu accepted, %llu received", b->ctx.config->region, up,
-        b->ctx.regions.count - 1, (unsigned long long)backlog, (unsigned long long)b->ctx.counters.accepted_events, (unsigned long long)b->ctx.counters.received_events);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include "base/names.h"
 #include "wire/error.h"
+#include "wire/schema.h"
 
 enum fo_durability { FO_DURABILITY_POWER, FO_DURABILITY_PROCESS };
 
@@ -31,7 +32,7 @@ struct fo_config {
         uint32_t pending_events_max;    /* 65536: accepted, not yet durable */
         uint64_t pending_bytes_max;     /* 67108864: of publishes that wait for the disk, and again of peers' frames that do */
         uint64_t tail_bytes_max;        /* 1048576: of the newest batches, kept in memory for subscribers that all but keep up */
-        uint32_t fetches_max;           /* 768: fetches parked at the same time; of requests_max, so that publishers find room */
+        uint32_t fetches_max;           /* three quarters of requests_max, and always below it, so that publishers find room: fetches parked at the same time */
         uint32_t dedupe_events_max;     /* 262144 */
         uint32_t schema_version_min;    /* 1: a lower schemaversion is dropped as incompatible on arrival */
     } limits;
@@ -65,6 +66,9 @@ struct fo_config {
     struct { char *level; } log;
 };
 
-/* Reads and checks the file. On error ret_fault.text says what and what to do, ret_fault.path is "FILE:LINE:COLUMN: key". */
+/* Reads and checks the file, and the schemas that it names. On error ret_fault.text says what and what to do, ret_fault.path is "FILE:LINE:COLUMN: key". */
 FO_MUST_CHECK enum fo_err fo_config_load(const char *path, struct fo_config **ret_config, struct fo_fault *ret_fault);
+/* The built-in types and those of a config, with their schemas. On error ret_fault.path is the key, as in "types[0].schema", and
+ * ret_fault.text names type and file. */
+FO_MUST_CHECK enum fo_err fo_config_load_schemas(const struct fo_config *config, struct fo_schema_set **ret_set, struct fo_fault *ret_fault);
 void fo_config_destroy(struct fo_config *config);

@@ -118,10 +118,20 @@ fo_forward_send(struct fo_forward *f, unsigned peer, enum fo_link_class cls, str
     send_direct(f, via, cls, fo_buf_slice(&f->relay_frame));
 }
 
+/* When that was, by the loop's clock. */
+static struct fo_instant
+instant_of(const struct fo_context *ctx, struct fo_wall wall)
+{
+    int64_t age_us = ctx->wall.us > wall.us ? ctx->wall.us - wall.us : 0;
+
+    return (struct fo_instant){ ctx->now.ns - age_us * 1000 };
+}
+
 void
 fo_forward_batch(struct fo_forward *f, const struct fo_batch *b)
 {
-    struct fo_slot slot = { .lsn = b->lsn, .first_seq = b->header.first_seq, .last_seq = fo_batch_last_seq(b), .bytes = (uint32_t)b->frame.n };
+    struct fo_slot slot = { .lsn = b->lsn, .first_seq = b->header.first_seq, .last_seq = fo_batch_last_seq(b), .bytes = (uint32_t)b->frame.n,
+        .sealed_at = instant_of(f->ctx, b->header.sealed_at) };
 
     for (fo_region_set t = b->targets & ~1ull; t != 0; t &= t - 1) {
         unsigned p = (unsigned)__builtin_ctzll(t);
@@ -154,7 +164,7 @@ send_in_place_of_damaged(struct fo_forward *f, unsigned peer, enum fo_lane lane,
     uint64_t sent = l->lane[lane].sent_seq, missing = prev_seq - sent;
     struct fo_batch_header h = { .region = next->region, .key_id = f->ctx->key->public_half.id, .epoch = next->epoch, .lane = lane, .first_seq = sent + 1,
         .count = missing < FO_BATCH_EVENTS_MAX ? (uint32_t)missing : FO_BATCH_EVENTS_MAX, .sealed_at = f->ctx->wall, .target_count = 1 };
-    struct fo_slot slot = { .lsn = lsn, .first_seq = h.first_seq, .last_seq = sent + h.count };
+    struct fo_slot slot = { .lsn = lsn, .first_seq = h.first_seq, .last_seq = sent + h.count, .sealed_at = instant_of(f->ctx, next->sealed_at) };
 
     h.target[0] = (struct fo_target){ fo_slice_str(fo_context_name(f->ctx, peer)), sent, fo_epochs_prev(f->epochs, lane, h.epoch, sent) };
     for (uint32_t i = 0; i < h.count; i++)
@@ -165,10 +175,11 @@ send_in_place_of_damaged(struct fo_forward *f, unsigned peer, enum fo_lane lane,
         return;
     }
     slot.bytes = (uint32_t)f->frame.n;
+    if (fo_link_read(l, lane, &slot, lsn, f->ctx->now) != FO_OK)
+        return;
     fo_log(FO_LOG_ERROR, "events_lost_by_damage", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("lane", fo_lane_name(lane)),
         FO_I("from_seq", slot.first_seq), FO_I("to_seq", slot.last_seq));
-    if (fo_link_read(l, lane, &slot, lsn, f->ctx->now) == FO_OK)
-        fo_forward_send(f, peer, fo_lane_class(lane), fo_buf_slice(&f->frame));
+    fo_forward_send(f, peer, fo_lane_class(lane), fo_buf_slice(&f->frame));
 }
 
 static void
@@ -196,7 +207,8 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
         send_in_place_of_damaged(f, peer, lane, &h, prev_seq, rec->lsn);
         return;
     }
-    slot = (struct fo_slot){ .lsn = rec->lsn, .first_seq = h.first_seq, .last_seq = h.first_seq + h.count - 1, .bytes = (uint32_t)rec->body.n };
+    slot = (struct fo_slot){ .lsn = rec->lsn, .first_seq = h.first_seq, .last_seq = h.first_seq + h.count - 1, .bytes = (uint32_t)rec->body.n,
+        .sealed_at = instant_of(f->ctx, h.sealed_at) };
     if (fo_link_read(l, lane, &slot, rec->next_lsn, f->ctx->now) == FO_OK)
         fo_forward_send(f, peer, fo_lane_class(lane), rec->body);
 }
@@ -232,6 +244,8 @@ read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
         return false;
     }
     send_read_back(f, peer, lane, &rec);
+    if (p->link.lane[lane].read_lsn == rec.lsn)
+        close_reader(f, peer, lane);    /* it cannot be sent now, and a reader keeps its file */
     return true;
 }
 

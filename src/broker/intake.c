@@ -320,7 +320,7 @@ take_events(struct fo_intake *in, struct fo_wait *w, const struct fo_request *re
 
 /* Why nothing can be taken now; FO_OK if it can. */
 static enum fo_err
-check_room(const struct fo_intake *in, const struct fo_request *req, size_t req_bytes, struct fo_fault *fault, uint32_t *ret_retry_ms)
+check_room(struct fo_intake *in, const struct fo_request *req, size_t req_bytes, struct fo_fault *fault, uint32_t *ret_retry_ms)
 {
     const struct fo_config *c = in->ctx->config;
     uint64_t pending = in->store->queued_events;
@@ -330,9 +330,9 @@ check_room(const struct fo_intake *in, const struct fo_request *req, size_t req_
     *ret_retry_ms = RETRY_BUSY_MS;
     if (in->is_draining)
         return fo_fault_set(fault, FO_ERR_UNAVAILABLE, "", "another broker or a retry: this one is shutting down");
-    if (in->store->failure == FO_ERR_NO_SPACE) {
+    if (fo_room_ask(in->room, req->events_count, fault) != FO_OK) {
         *ret_retry_ms = RETRY_NO_SPACE_MS;
-        return fo_fault_set(fault, FO_ERR_NO_SPACE, "", "room on the journal's disk; what was accepted before is kept");
+        return FO_ERR_NO_SPACE;
     }
     if (in->store->failure != FO_OK)
         return fo_fault_set(fault, FO_ERR_IO, "", "a working disk; this broker accepts nothing more and is to be restarted");
@@ -357,6 +357,7 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
             err = fo_fault_set(&fault, FO_ERR_NO_MEMORY, "", "memory; retry later");
     }
     if (err != FO_OK) {
+        in->ctx->counters.refused_events += req->events_count;
         in->answer.n = 0;
         err = fo_error_answer_encode(req->encoding, &fault, retry_ms, &in->answer);
         in->ctx->transport->ops->door_reply(in->ctx->transport, request, err == FO_OK ? fo_buf_slice(&in->answer) : fo_fallback_answer(req->encoding));

@@ -7,6 +7,7 @@
  * a lane is the order of acceptance for every target. */
 #pragma once
 #include "broker/forward.h"
+#include "broker/room.h"
 #include "broker/store.h"
 #include "broker/waits.h"
 #include "core/dedupe.h"
@@ -17,6 +18,7 @@ struct fo_intake {
     struct fo_store *store;
     struct fo_waits *waits;
     struct fo_forward *forward;                     /* asked only what is acked already */
+    struct fo_room *room;
     struct fo_dedupe *dedupe;
     struct fo_batch_pool *pool;
     const uint8_t *fingerprint_key;

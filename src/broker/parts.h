@@ -7,6 +7,7 @@
 #include "broker/intake.h"
 #include "broker/query.h"
 #include "broker/receive.h"
+#include "broker/room.h"
 
 struct fo_broker {
     struct fo_context ctx;
@@ -19,6 +20,7 @@ struct fo_broker {
     struct fo_forward forward;
     struct fo_receive receive;
     struct fo_intake intake;
+    struct fo_room room;
     struct fo_fetches fetches;
     struct fo_queries *queries;
     struct fo_broker_ledger ledger;

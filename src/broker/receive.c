@@ -41,8 +41,11 @@ static void
 refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice region)
 {
     char name[FO_REGION_BYTES_MAX + 1];
+    int claimed = fo_context_region(r->ctx, region);
+    struct fo_refusals *refused = &r->source[claimed > 0 ? claimed : 0].refused;
 
     r->ctx->counters.refused_frames++;
+    *refused = (struct fo_refusals){ refused->count + 1, err, r->ctx->now };
     if (fo_instant_since(r->ctx->now, r->refusals.from).ns >= 1000000000) {
         r->refusals.from = r->ctx->now;
         r->refusals.count = 0;

@@ -14,7 +14,10 @@
 
 struct fo_kept_exception { struct fo_exception x; uint64_t epoch, lsn; };  /* its record stands at lsn or behind */
 
+struct fo_refusals { uint64_t count; enum fo_err last; struct fo_instant last_at; };
+
 struct fo_source {                              /* one region that sends to us */
+    struct fo_refusals refused;                 /* frames that claim to be its, since start; anybody can make that claim */
     struct fo_chain chain[FO_LANES];
     struct fo_kept_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;  /* staged and not yet known to be settled at the source */
 };
@@ -28,7 +31,7 @@ struct fo_receive {
     struct fo_batch_pool *pool;
     const struct fo_epochs *epochs;             /* our own */
     const uint8_t *fingerprint_key;
-    struct fo_source source[FO_REGIONS_MAX];
+    struct fo_source source[FO_REGIONS_MAX];    /* by region index; [0]: no more than what was refused and names no known peer */
     struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again */
 };

@@ -32,6 +32,8 @@ fo_link_restore(struct fo_link *l, enum fo_lane lane, uint64_t tail_seq, uint64_
     n->backlog_events = backlog_events;
     n->rewound_seq = tail_seq;          /* whether the process before us had sent them is not known: count this as a second attempt */
     n->rewinds = acked_seq < tail_seq ? 1 : 0;
+    n->uncounted_seq = acked_seq;
+    n->has_oldest = false;
 }
 
 void
@@ -62,6 +64,8 @@ rewind_lane(struct fo_link_lane *n)
     n->timeouts = 0;
     if (fo_window_is_empty(&n->window))
         return;
+    n->oldest_at = fo_window_oldest(&n->window)->sealed_at;
+    n->has_oldest = true;
     n->read_lsn = fo_window_oldest(&n->window)->lsn;
     n->rewinds = fo_window_oldest(&n->window)->attempts;
     n->is_behind = true;
@@ -171,17 +175,28 @@ fo_link_offer(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch,
     if (!has_room(l, lane)) {
         n->is_behind = true;
         n->read_lsn = batch->lsn;
+        n->oldest_at = batch->sealed_at;
+        n->has_oldest = true;           /* looked at only if nothing is in flight */
         return FO_ERR_FULL;
     }
     put_in_flight(n, batch, now);
     return FO_OK;
 }
 
+/* Nothing is in flight and nothing can be: what waits first is still in the journal. */
+static bool
+wants_oldest(const struct fo_link *l, enum fo_lane lane)
+{
+    const struct fo_link_lane *n = &l->lane[lane];
+
+    return !n->has_oldest && is_waiting(n) && fo_window_is_empty(&n->window) && !can_send(l, lane);
+}
+
 bool
 fo_link_wants_read(const struct fo_link *l, enum fo_lane *ret_lane)
 {
     for (int i = 0; i < FO_LANES; i++) {
-        if (l->lane[i].is_behind && has_room(l, i)) {
+        if ((l->lane[i].is_behind && has_room(l, i)) || wants_oldest(l, i)) {
             *ret_lane = i;
             return true;
         }
@@ -197,8 +212,15 @@ fo_link_read(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch, 
     fo_assert(batch->last_seq <= n->tail_seq);
     n->read_lsn = next_lsn;
     if (batch->last_seq <= n->sent_seq) {
-        settle_backlog(n, batch);
+        if (batch->last_seq > n->uncounted_seq)
+            settle_backlog(n, batch);
         return FO_ERR_STALE;
+    }
+    if (!can_send(l, lane)) {
+        n->oldest_at = batch->sealed_at;
+        n->has_oldest = true;
+        n->read_lsn = batch->lsn;
+        return FO_ERR_FULL;
     }
     put_in_flight(n, batch, now);
     return FO_OK;
@@ -234,6 +256,7 @@ fo_link_ack(struct fo_link *l, enum fo_lane lane, uint64_t cum_seq, struct fo_in
             s.attempts = slot.attempts;
     }
     n->acked_seq = cum_seq;
+    n->has_oldest = false;              /* it is the window's oldest, or to be read */
     if (n->sent_seq < cum_seq)
         n->sent_seq = cum_seq;          /* sent before a rewind, and it had arrived after all */
     if (cum_seq <= n->rewound_seq && n->rewinds > s.attempts)
@@ -288,6 +311,17 @@ fo_link_check_timeouts(struct fo_link *l, struct fo_instant now)
             next = due;
     }
     return next;
+}
+
+bool
+fo_link_oldest(const struct fo_link *l, enum fo_lane lane, struct fo_instant *ret_sealed_at)
+{
+    const struct fo_link_lane *n = &l->lane[lane];
+
+    if (n->acked_seq == n->tail_seq || (fo_window_is_empty(&n->window) && !n->has_oldest))
+        return false;
+    *ret_sealed_at = fo_window_is_empty(&n->window) ? n->oldest_at : fo_window_oldest(&n->window)->sealed_at;
+    return true;
 }
 
 void

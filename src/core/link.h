@@ -35,9 +35,12 @@ struct fo_link_lane {
     uint64_t read_lsn;                      /* meaningful while behind */
     bool is_behind;
     uint64_t backlog_events;                /* durable, for the peer, not acked */
+    uint64_t uncounted_seq;                 /* what was acked when the lane was restored, and never counted there */
     uint64_t rewound_seq;                   /* sequences up to here are sent again */
     uint32_t rewinds;                       /* in a row, without progress */
     uint32_t timeouts;                      /* in a row, without an ack that moved */
+    struct fo_instant oldest_at;            /* with has_oldest: when the oldest unacked batch was sealed, while the window is empty */
+    bool has_oldest;
     struct fo_instant progress_at;          /* last ack that moved, or first send into an empty window */
 };
 
@@ -73,9 +76,10 @@ void fo_link_peer_restarted(struct fo_link *l);
 /* A batch for the peer has become durable. FO_OK: send it now. FO_ERR_FULL: it stays behind and is read back later.
  * FO_ERR_STALE: the reader was faster and has sent it. */
 FO_MUST_CHECK enum fo_err fo_link_offer(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch, struct fo_instant now);
-/* The next lane that may read and send, high first. False: none. */
+/* The next lane that may read and send, high first; or one that cannot send and has to look what its oldest unacked batch is. False: none. */
 bool fo_link_wants_read(const struct fo_link *l, enum fo_lane *ret_lane);
-/* A batch for the peer was read back at read_lsn. FO_OK: send it. FO_ERR_STALE: acked meanwhile, go on. read_lsn becomes next_lsn. */
+/* A batch for the peer was read back at read_lsn. FO_OK: send it. FO_ERR_STALE: acked meanwhile, go on. read_lsn becomes next_lsn.
+ * FO_ERR_FULL: noted as the oldest; it cannot be sent, and read_lsn stays at it. */
 FO_MUST_CHECK enum fo_err fo_link_read(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch, uint64_t next_lsn, struct fo_instant now);
 /* Reading has stepped over records up to next_lsn; at_end: nothing more is durable. */
 void fo_link_read_past(struct fo_link *l, enum fo_lane lane, uint64_t next_lsn, bool at_end);
@@ -87,6 +91,8 @@ FO_MUST_CHECK enum fo_err fo_link_ack(struct fo_link *l, enum fo_lane lane, uint
 struct fo_instant fo_link_check_timeouts(struct fo_link *l, struct fo_instant now);
 /* What may be in flight on the lane's connection; it follows the path's delay. */
 static inline uint64_t fo_link_window_bytes(const struct fo_link *l, enum fo_lane lane) { return l->pace[fo_lane_class(lane)].window; }
+/* When the oldest batch that the peer has not acked was sealed. False: there is none, or it is not yet known which. */
+bool fo_link_oldest(const struct fo_link *l, enum fo_lane lane, struct fo_instant *ret_sealed_at);
 void fo_link_measure_rtt(struct fo_link *l, struct fo_duration sample);
 /* Oldest LSN that this link may still need to read; end_lsn when none. */
 uint64_t fo_link_oldest_lsn(const struct fo_link *l, uint64_t end_lsn);

@@ -15,6 +15,7 @@ struct fo_slot {
     uint64_t lsn, first_seq, last_seq;
     uint32_t bytes, attempts;           /* attempts: this sending included */
     struct fo_instant sent_at;
+    struct fo_instant sealed_at;        /* since when its events wait, about; for people */
 };
 
 struct fo_window {

@@ -4,6 +4,8 @@
  * position in the log as a whole, growing for ever). One loop thread appends; durability is reported to it as an
  * input; any thread may read what is durable. */
 #pragma once
+#include <stdbool.h>
+
 #include "base/bytes.h"
 #include "base/names.h"
 #include "base/time.h"
@@ -32,7 +34,11 @@ struct fo_journal_reader;
  * its own, so committing at once is right). Anything else is final: the journal accepts nothing more. */
 typedef void (*fo_journal_stored_fn)(void *ctx, enum fo_err err, uint64_t durable_lsn);
 
-struct fo_journal_stats { uint64_t first_lsn, end_lsn, durable_lsn, bytes_on_disk, fsync_count, quarantined; unsigned segments; };
+struct fo_journal_stats {
+    uint64_t first_lsn, end_lsn, durable_lsn, bytes_on_disk, fsync_count, quarantined;
+    unsigned segments;
+    bool is_full;               /* bytes_max leaves no room for another segment */
+};
 
 struct fo_journal_ops {
     /* Adds one record to the group that gathers; loop thread only. `body` parts are borrowed until the stored call that

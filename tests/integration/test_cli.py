@@ -200,8 +200,11 @@ class Cli(unittest.TestCase):
         broken.write_text(config.replace(self.cluster.first.door, free_url("tcp")).replace("keys/us-east-1.key", "keys/nothing.key"))
         findings = json.loads(self.cli("doctor", "-c", broken, "--json", status=1).stdout)
         failed = {f["check"] for f in findings if f["state"] == "FAIL"}
-        self.assertEqual(failed, {"keys", "ports"}, findings)       # no such key; the link's port is the running broker's
+        self.assertEqual(failed, {"keys", "broker"}, findings)      # no such key; it runs, and does not answer at that door
         self.assertTrue(all("advice" in f for f in findings if f["state"] == "FAIL"), findings)
+        broken.write_text(config.replace(self.cluster.first.door, free_url("tcp")).replace("us-east-1/data", "us-east-1/no-data"))
+        findings = json.loads(self.cli("doctor", "-c", broken, "--json", status=1).stdout)
+        self.assertEqual({f["check"] for f in findings if f["state"] == "FAIL"}, {"ports"}, findings)   # those of another program
         broken.write_text(config.replace("door:", "dor:"))
         self.assertRegex(self.cli("doctor", "-c", broken, status=1).stdout, r"broken\.yaml:\d+:\d+")
 

@@ -15,9 +15,11 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Check a broker's configuration, keys, data directory, addresses, peers and database.\n"
+    "Check a broker's configuration, keys, data directory, addresses, peers and database, and whether it takes publishes.\n"
     "\v"
-    "Works with the broker running or not, and changes nothing. Each line is ok, warn or FAIL, with what to do.\n"
+    "Works with the broker running or not, and changes nothing. Each line is ok, warn or FAIL, with what to do. Run it on the broker's "
+    "machine as the broker's user. The running broker is asked at listen.door, or under the address of -b if that is not "
+    "reachable from here; --timeout is how long it has to answer.\n"
     "\n"
     "Examples:\n"
     "  fanout doctor --config /etc/fanout/us-east-1.yaml\n"
@@ -83,6 +85,7 @@ examine(struct doctor *d)
     doctor_check_tls(d);
     doctor_check_addresses(d);
     doctor_check_data(d);
+    doctor_check_publishing(d);
     doctor_check_peers(d);
     doctor_check_database(d);
 }
@@ -95,6 +98,10 @@ cmd_doctor(int argc, char **argv)
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &d) != 0)
         return CMD_USAGE;
+    if (d.common.brokers > 1) {
+        fputs("fanout doctor: -b: one address at most, under which the broker of the configuration is reached\n", stderr);
+        return CMD_USAGE;
+    }
     d.findings = json_array();
     examine(&d);
     if (d.common.is_json) {

@@ -14,6 +14,8 @@ struct doctor {
     struct fo_config *config;
     json_t *findings;               /* [{check, state, text, advice?}] */
     json_t *status;                 /* of this configuration's broker, when it is running; else null */
+    enum fo_err lock;               /* of data_dir: FO_OK: held, by holder; FO_ERR_NOT_FOUND: free; FO_ERR_PERMISSION: this user may not look */
+    long holder;                    /* its pid; 0: not known */
     bool has_failed;
 };
 
@@ -24,7 +26,8 @@ void doctor_say(struct doctor *d, enum finding finding, const char *check, const
 void doctor_check_keys(struct doctor *d);
 void doctor_check_data(struct doctor *d);
 void doctor_check_tls(struct doctor *d);
-/* Sets d->status. */
+/* Sets d->status and d->lock. */
 void doctor_check_addresses(struct doctor *d);
+void doctor_check_publishing(struct doctor *d);
 void doctor_check_peers(struct doctor *d);
 void doctor_check_database(struct doctor *d);

@@ -2,20 +2,23 @@
  *
  * `fanout doctor`: keys, certificates and the data directory. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "adapter/journal_identity.h"
 #include "adapter/keys_file.h"
+#include "adapter/nng_transport.h"
+#include "adapter/x509_dates.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/table.h"
+
+enum { EXPIRY_WARN_DAYS = 30 };          /* when make-certs renews */
+#define DAY_US (24 * 3600 * INT64_C(1000000))
 
 static void
 check_peer_keys(struct doctor *d, const struct fo_key_ring *ring)
@@ -72,7 +75,7 @@ doctor_check_keys(struct doctor *d)
     if (fo_keys_file_load_ring(c->keys.public_keys, ring, &fault) != FO_OK) {
         doctor_say(d, FINDING_FAIL, "keys", "put every region's *.pub file there", "%s: %s", fault.path, fault.text);
     } else {
-        if (has_pair)
+        if (has_pair && strcmp(pair.public_half.region, c->region) == 0)
             check_own_public_key(d, ring, &pair.public_half);
         check_peer_keys(d, ring);
     }
@@ -87,30 +90,53 @@ is_tls(const char *url)
     return url != NULL && strncmp(url, "tls+tcp://", 10) == 0;
 }
 
+/* Whether the certificate is good now, and for how long yet. */
+static bool
+check_dates(struct doctor *d, const char *key, const char *path, enum fo_x509_pick pick)
+{
+    static const char renew[] = "`deploy/make-certs`, run again where the authority's key is, renews what ends; copy it here and restart";
+    struct fo_x509_dates dates;
+    int64_t now_us = cmd_now().us, days;
+    char text[FO_RFC3339_SIZE];
+
+    if (fo_x509_dates(path, pick, &dates) != FO_OK)
+        return true;                    /* what is wrong with it is said when it is tried */
+    days = (dates.not_after.us - now_us) / DAY_US;
+    fo_wall_format(now_us < dates.not_before.us ? dates.not_before : dates.not_after, text);
+    if (now_us < dates.not_before.us)
+        doctor_say(d, FINDING_FAIL, "tls", "set this machine's clock, or wait", "%s: %s is not valid before %s", key, path, text);
+    else if (now_us > dates.not_after.us)
+        doctor_say(d, FINDING_FAIL, "tls", renew, "%s: %s has expired, at %s", key, path, text);
+    else if (days < EXPIRY_WARN_DAYS)
+        doctor_say(d, FINDING_WARN, "tls", renew, "%s: %s expires in %d days, at %s", key, path, (int)days, text);
+    else
+        doctor_say(d, FINDING_OK, "tls", NULL, "%s: %s is valid for %d more days", key, path, (int)days);
+    return now_us >= dates.not_before.us && now_us <= dates.not_after.us;
+}
+
 void
 doctor_check_tls(struct doctor *d)
 {
     const struct fo_config *c = d->config;
-    const struct { const char *key, *path; } file[] = { { "tls.cert", c->tls.cert }, { "tls.key", c->tls.key }, { "tls.ca", c->tls.ca } };
-    bool is_needed = is_tls(c->listen.door) || is_tls(c->listen.feed) || is_tls(c->listen.link);
-    bool is_sound = true;
+    const struct fo_nng_config tls = { .tls = { c->tls.cert, c->tls.key, c->tls.ca } };
+    bool is_needed = is_tls(c->listen.door) || is_tls(c->listen.feed) || is_tls(c->listen.link), is_current;
+    struct fo_fault fault;
     struct stat st;
 
     for (unsigned i = 0; i < c->peers_count; i++)
         is_needed |= is_tls(c->peers[i].link);
     if (!is_needed)
         return;
-    for (unsigned i = 0; i < 3; i++) {
-        if (file[i].path == NULL || access(file[i].path, R_OK) != 0) {
-            doctor_say(d, FINDING_FAIL, "tls", "name PEM files that this user can read", "%s: %s: %s", file[i].key,
-                file[i].path != NULL ? file[i].path : "not given", file[i].path != NULL ? strerror(errno) : "needed for tls+tcp addresses");
-            is_sound = false;
-        }
-    }
-    if (is_sound && stat(c->tls.key, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    is_current = check_dates(d, "tls.cert", c->tls.cert, FO_X509_FIRST);
+    is_current &= check_dates(d, "tls.ca", c->tls.ca, FO_X509_LONGEST);
+    if (!is_current)
+        return;                         /* no trial would say more */
+    if (fo_nng_tls_check(&tls, &fault) != FO_OK)
+        doctor_say(d, FINDING_FAIL, "tls", "name PEM files that this user can read and that fit each other; `deploy/make-certs` makes them", "%s: %s", fault.path, fault.text);
+    else if (stat(c->tls.key, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         doctor_say(d, FINDING_WARN, "tls", "chmod 600 it", "%s can be read by others (mode %04o)", c->tls.key, (unsigned)(st.st_mode & 07777));
-    else if (is_sound)
-        doctor_say(d, FINDING_OK, "tls", NULL, "certificate, key and authority are there");
+    else
+        doctor_say(d, FINDING_OK, "tls", NULL, "certificate, key and authority fit each other");
 }
 
 static void
@@ -136,27 +162,15 @@ check_space(struct doctor *d, const char *dir)
         doctor_say(d, FINDING_OK, "data", NULL, "%s has %s free", dir, free_text);
 }
 
+/* One who holds it and does not answer was told of with the broker. */
 static void
 check_lock(struct doctor *d, const char *dir)
 {
-    char path[4096];
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/lock", dir);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;                         /* no broker has run there yet */
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
-        if (d->status != NULL)
-            doctor_say(d, FINDING_WARN, "data", "check data_dir: the running broker was started with another configuration",
-                "a broker of %s answers, but does not use %s", d->config->region, dir);
-    } else if (d->status == NULL) {
-        doctor_say(d, FINDING_WARN, "data", "find it with `fuser` on the lock file, and end it before starting another",
-            "a process holds %s, but does not answer at %s", path, d->config->listen.door);
-    } else {
+    if (d->status != NULL && d->lock == FO_OK)
         doctor_say(d, FINDING_OK, "data", NULL, "in use by the running broker");
-    }
-    close(fd);
+    else if (d->status != NULL && d->lock == FO_ERR_NOT_FOUND)
+        doctor_say(d, FINDING_WARN, "data", "check data_dir: the running broker was started with another configuration",
+            "a broker of %s answers, but does not use %s", d->config->region, dir);
 }
 
 void

@@ -14,13 +14,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "adapter/journal_identity.h"
 #include "adapter/migrate_pg.h"
 #include "client/client.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/ledger.h"
+#include "cmd/fanout/links.h"
 #include "cmd/fanout/table.h"
-
-enum { PROBE_MS = 1500 };
 
 /* Host and port of tcp://HOST:PORT and tls+tcp://HOST:PORT. */
 static bool
@@ -83,13 +83,13 @@ reachable_url(const char *url, char *ret_url, size_t room)
         snprintf(ret_url, room, "%s", url);
 }
 
-/* The status of whatever broker answers at the door; null when none does. */
+/* The status of whatever broker answers there; null when none does. */
 static json_t *
-ask_door(struct doctor *d)
+ask_door(struct doctor *d, const char *url)
 {
     struct cmd_common common = d->common;
-    char url[512], *text;
     fanout_client *client;
+    char *text;
     json_t *status = NULL;
 
     if (common.tls_ca == NULL) {
@@ -97,47 +97,128 @@ ask_door(struct doctor *d)
         common.tls_cert = d->config->tls.cert;
         common.tls_key = d->config->tls.key;
     }
-    reachable_url(d->config->listen.door, url, sizeof(url));
     if (cmd_connect_to(&common, url, &client) != CMD_OK)
         return NULL;
-    if (fo_client_call_json(client, "{\"op\":\"status\"}", PROBE_MS, &text) == FANOUT_OK) {
+    if (fo_client_call_json(client, "{\"op\":\"status\"}", common.timeout_ms, &text) == FANOUT_OK) {
         status = json_loads(text, 0, NULL);
         free(text);
     }
     return status;                      /* the client is left: closing NNG can hang, and the program ends soon */
 }
 
-void
-doctor_check_addresses(struct doctor *d)
+/* The letter of proc(5): T for a process that is stopped; 0: not known. */
+static char
+process_state(long pid)
+{
+    char path[64], text[512] = "", *at;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+    f = pid > 0 ? fopen(path, "re") : NULL;
+    if (f == NULL)
+        return 0;
+    (void)!fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    at = strrchr(text, ')');                /* behind the program's name, which may hold anything */
+    return at != NULL && at[1] == ' ' ? at[2] : 0;
+}
+
+/* It holds the lock of its data directory: it runs, whatever its door says, and the ports are its own. */
+static void
+say_silent(struct doctor *d, const char *url)
+{
+    char advice[256], pid[24] = "unknown", ms[24];
+    bool is_stopped = process_state(d->holder) == 'T';
+
+    if (is_stopped)
+        snprintf(advice, sizeof(advice), "it is stopped, by SIGSTOP or a debugger: `kill -CONT %ld` lets it go on", d->holder);
+    else
+        snprintf(advice, sizeof(advice), "see its log; perhaps it is still starting, waits for its disk, or was started with another listen.door. Restart it if that lasts; never start a second one");
+    if (d->holder > 0)
+        snprintf(pid, sizeof(pid), "%ld", d->holder);
+    doctor_say(d, FINDING_FAIL, "broker", advice, "runs%s (pid %s, which holds %s/lock), but does not answer at %s within %s", is_stopped ? ", stopped" : "", pid,
+        d->config->data_dir, url, table_ms(d->common.timeout_ms, ms));
+}
+
+static void
+check_ports(struct doctor *d)
 {
     const struct fo_config *c = d->config;
     const struct { const char *name, *url; } end[] = { { "door", c->listen.door }, { "feed", c->listen.feed }, { "link", c->listen.link } };
-    json_t *status = ask_door(d);
-    const char *region = cmd_text(status, "region", "");
-    char why[128], up[24];
+    const char *advice = d->lock == FO_ERR_PERMISSION ? "run this as the broker's user: it may be this very broker, which does not answer; `ss -ltnp` names the program"
+        : "end the other program (`ss -ltnp` names it), or choose another address";
+    char why[128];
 
-    if (status != NULL && strcmp(region, c->region) == 0) {
-        d->status = status;
-        doctor_say(d, FINDING_OK, "broker", NULL, "answers at %s: version %s, up %s", c->listen.door, cmd_text(status, "version", "?"),
-            table_ms(cmd_number(status, "uptimeMs", 0), up));
-        return;
-    }
-    if (status != NULL) {
-        doctor_say(d, FINDING_FAIL, "broker", "give each broker a port of its own", "at %s the broker of %s answers, not of %s",
-            c->listen.door, region, c->region);
-        json_decref(status);
-        return;
-    }
-    doctor_say(d, FINDING_OK, "broker", NULL, "is not running");
     for (unsigned i = 0; i < 3; i++) {
         if (end[i].url == NULL)
             continue;
         if (can_bind(end[i].url, why))
             doctor_say(d, FINDING_OK, "ports", NULL, "%s: %s is free", end[i].name, end[i].url);
         else
-            doctor_say(d, FINDING_FAIL, "ports", "end the other program (`ss -ltnp` names it), or choose another address",
-                "%s: %s cannot be used: %s", end[i].name, end[i].url, why);
+            doctor_say(d, FINDING_FAIL, "ports", advice, "%s: %s cannot be used: %s", end[i].name, end[i].url, why);
     }
+}
+
+void
+doctor_check_addresses(struct doctor *d)
+{
+    const struct fo_config *c = d->config;
+    char url[512], up[24];
+    const char *region;
+    json_t *status;
+
+    if (d->common.is_default_broker)
+        reachable_url(c->listen.door, url, sizeof(url));
+    else
+        snprintf(url, sizeof(url), "%s", d->common.broker[0]);
+    status = ask_door(d, url);
+    region = cmd_text(status, "region", "");
+    d->lock = fo_dir_lock_holder(c->data_dir, &d->holder);
+    if (status != NULL && strcmp(region, c->region) == 0) {
+        d->status = status;
+        doctor_say(d, FINDING_OK, "broker", NULL, "answers at %s: version %s, up %s", url, cmd_text(status, "version", "?"),
+            table_ms(cmd_number(status, "uptimeMs", 0), up));
+        return;
+    }
+    if (status != NULL) {
+        doctor_say(d, FINDING_FAIL, "broker", "give each broker a port of its own", "at %s the broker of %s answers, not of %s",
+            url, region, c->region);
+        json_decref(status);
+        return;
+    }
+    if (d->lock == FO_OK) {
+        say_silent(d, url);
+        return;
+    }
+    if (d->lock == FO_ERR_NOT_FOUND)
+        doctor_say(d, FINDING_OK, "broker", NULL, "is not running");
+    else
+        doctor_say(d, FINDING_WARN, "broker", "run this as the broker's user", "does not answer at %s; whether it runs cannot be seen", url);
+    check_ports(d);
+}
+
+/* Whether the running broker takes publishes. */
+void
+doctor_check_publishing(struct doctor *d)
+{
+    const json_t *publishing = json_object_get(d->status, "publishing");
+    const char *cause = cmd_text(publishing, "cause", ""), *advice = "make room there; publishing goes on by itself";
+    char held[24], limit[24];
+
+    if (publishing == NULL)
+        return;                         /* it is not running */
+    table_bytes(cmd_number(publishing, "heldBytes", 0), held);
+    table_bytes(cmd_number(publishing, "limitBytes", 0), limit);
+    if (strcmp(cmd_text(publishing, "state", ""), "refused") != 0) {
+        doctor_say(d, FINDING_OK, "publish", NULL, "publishes are taken; %s of at most %s wait for peers", held, limit);
+        return;
+    }
+    if (strcmp(cause, "disk_full") != 0 && strcmp(cmd_text(publishing, "heldFor", ""), "ledger") == 0)
+        advice = "bring the database back (see database below), or raise journal.bytes_max and restart; publishing goes on by itself";
+    else if (strcmp(cause, "disk_full") != 0)
+        advice = "bring that region or the line to it back (see peers below), or raise journal.bytes_max and restart; publishing goes on by itself; "
+            "a region that is gone for good is to be taken out of peers";
+    doctor_say(d, FINDING_FAIL, "publish", advice, "the broker refuses every publish: %s", cmd_text(publishing, "reason", "?"));
 }
 
 static nng_tls_config *
@@ -177,16 +258,26 @@ dial_link(const struct fo_config *c, const char *url)
 }
 
 static void
+check_refusals(struct doctor *d, const json_t *refused, const char *whose)
+{
+    struct link_trouble t = link_refusals(refused, whose);
+
+    if (t.is_found)
+        doctor_say(d, whose != NULL ? FINDING_FAIL : FINDING_WARN, "peers", t.advice, "%s", t.text);
+}
+
+static void
 check_link(struct doctor *d, const json_t *link)
 {
     const char *region = cmd_text(link, "region", "?");
+    struct link_trouble down = link_down(link);
     char rtt[24];
 
-    if (strcmp(cmd_text(link, "state", "down"), "up") == 0)
-        doctor_say(d, FINDING_OK, "peers", NULL, "%s: link up, round trip %s", region, table_ms(cmd_number(link, "rttMs", -1), rtt));
+    if (down.is_found)
+        doctor_say(d, down.is_lasting ? FINDING_FAIL : FINDING_WARN, "peers", down.advice, "%s: link down: %s", region, down.text);
     else
-        doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link, peers here and keys on both sides; events wait for it meanwhile",
-            "%s: link down (urgent %s, bulk %s)", region, cmd_text(link, "urgent", "?"), cmd_text(link, "bulk", "?"));
+        doctor_say(d, FINDING_OK, "peers", NULL, "%s: link up, round trip %s", region, table_ms(cmd_number(link, "rttMs", -1), rtt));
+    check_refusals(d, json_object_get(link, "refused"), region);
 }
 
 void
@@ -199,6 +290,7 @@ doctor_check_peers(struct doctor *d)
     if (d->status != NULL) {
         json_array_foreach(json_object_get(d->status, "links"), n, link)
             check_link(d, link);
+        check_refusals(d, json_object_get(d->status, "strangers"), NULL);
         return;
     }
     for (unsigned i = 0; i < c->peers_count; i++) {

@@ -2,6 +2,7 @@
  *
  * `fanout region ls`: each broker's links to the other regions, as the broker itself sees them. */
 #include "cmd/fanout/common.h"
+#include "cmd/fanout/links.h"
 #include "cmd/fanout/table.h"
 
 #include <stdio.h>
@@ -21,16 +22,27 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Show regions and the links between them.\n"
     "\v"
-    "Every broker given is asked. Per link: whether it is up, round-trip time, when the peer was last heard, and per lane "
-    "(high/normal/low) the batches in flight and the events that wait (backlog). VIA names the region that relays to "
-    "a peer that cannot be reached directly.\n"
+    "Every broker given is asked. It tells of itself, whether it refuses publishes and why, and of the direct link to each peer:\n"
+    "\n"
+    "  STATE      up: works in both directions; down: see the line below the table for why, and what to do\n"
+    "  HEALTH     of the way there: healthy; suspect: a probe is late; down: several are; probing: one was\n"
+    "             confirmed again; recovering: confirmed, but not yet for long enough to be trusted\n"
+    "  URGENT     the connection for the high lane, acks and probes: up or down\n"
+    "  BULK       the connection for the normal and the low lane\n"
+    "  RTT        round-trip time, smoothed\n"
+    "  HEARD      when the peer was last heard directly\n"
+    "  IN FLIGHT  batches sent and not acked, per lane: high/normal/low\n"
+    "  BACKLOG    events accepted and not acked, likewise\n"
+    "  OLDEST     age of the oldest of those\n"
+    "  REPEATED   how often what was in flight was sent again for want of an ack, since the start\n"
+    "  VIA        the region that relays to a peer that cannot be reached directly\n"
     "\n"
     "Examples:\n"
     "  fanout region ls\n"
     "  fanout region ls -b tcp://127.0.0.1:7101 -b tcp://127.0.0.1:7201 -b tcp://127.0.0.1:7301 --watch\n"
-    "  fanout region ls --json | jq '.[].links[] | {region, state, rttMs}'\n"
+    "  fanout region ls --json | jq '.[].links[] | {region, state, downBecause, rttMs}'\n"
     "\n"
-    "Exit status: 0 every broker answered, 1 some did not, 2 usage error, 3 none did.";
+    "Exit status: 0 every broker answered, whatever it said, 1 some did not, 2 usage error, 3 none did.";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
@@ -115,6 +127,33 @@ print_links(const json_t *links)
 }
 
 static void
+print_trouble(const char *region, const struct link_trouble *t)
+{
+    if (t->is_found)
+        printf("  %s%s%s\n    -> %s\n", region != NULL ? region : "", region != NULL ? ": " : "", t->text, t->advice);
+}
+
+/* Below the table: what is wrong with which link, and what to do. */
+static void
+print_troubles(const json_t *status)
+{
+    struct link_trouble t;
+    const json_t *link;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "links"), i, link) {
+        const char *region = cmd_text(link, "region", "?");
+
+        t = link_down(link);
+        print_trouble(region, &t);
+        t = link_refusals(json_object_get(link, "refused"), region);
+        print_trouble(region, &t);
+    }
+    t = link_refusals(json_object_get(status, "strangers"), NULL);
+    print_trouble(NULL, &t);
+}
+
+static void
 print_ledger(const json_t *ledger)
 {
     const char *error = cmd_text(ledger, "lastError", "");
@@ -126,6 +165,17 @@ print_ledger(const json_t *ledger)
         printf("%s behind", table_bytes(cmd_number(ledger, "lagBytes", 0), bytes));
     if (error[0] != '\0')
         printf(" (%s)", error);
+}
+
+/* Nothing while publishes are taken. */
+static void
+print_refusing(const json_t *publishing)
+{
+    char time[24];
+
+    if (strcmp(cmd_text(publishing, "state", "taken"), "refused") == 0)
+        printf("  REFUSES PUBLISHES, for %s by now (%.0f events): %s\n", table_ms(cmd_number(publishing, "refusedForMs", 0), time),
+            cmd_number(publishing, "refusedEvents", 0), cmd_text(publishing, "reason", "?"));
 }
 
 static void
@@ -142,7 +192,9 @@ print_status(const char *address, const json_t *status)
         cmd_number(journal, "segments", 0), strcmp(failure, "ok") != 0 ? ", FAILED: " : "", strcmp(failure, "ok") != 0 ? failure : "");
     print_ledger(json_object_get(status, "ledger"));
     putchar('\n');
+    print_refusing(json_object_get(status, "publishing"));
     print_links(json_object_get(status, "links"));
+    print_troubles(status);
 }
 
 /* Asks each broker once. Returns how many answered. */

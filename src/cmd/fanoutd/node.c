@@ -9,7 +9,6 @@
 
 #include <jansson.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,45 +82,6 @@ open_keys(struct fo_node *n, struct fo_fault *ret_fault)
             has_key |= strcmp(n->keys->key[k].region, c->peers[i].region) == 0;
         if (!has_key)
             err = fo_fault_set(ret_fault, FO_ERR_NOT_FOUND, "keys.public_keys", "a public key of peer %s in %s; copy its .pub file there", c->peers[i].region, c->keys.public_keys);
-    }
-    return err;
-}
-
-static enum fo_err
-read_file(const char *path, struct fo_buf *out, struct fo_fault *ret_fault)
-{
-    FILE *f = fopen(path, "re");
-    char chunk[4096];
-    size_t k;
-    enum fo_err err = FO_OK;
-
-    if (f == NULL)
-        return fo_fault_set(ret_fault, FO_ERR_NOT_FOUND, "types", "a readable schema file at %s", path);
-    while (err == FO_OK && (k = fread(chunk, 1, sizeof chunk, f)) > 0)
-        err = fo_buf_add(out, chunk, k);
-    fclose(f);
-    return err;
-}
-
-static enum fo_err
-open_schemas(struct fo_node *n, struct fo_fault *ret_fault)
-{
-    enum fo_err err = fo_schema_set_create(&n->schemas);
-
-    if (err != FO_OK)
-        return fo_fault_set(ret_fault, err, "types", "memory");
-    err = fo_schema_set_add_builtin(n->schemas, ret_fault);
-    for (unsigned i = 0; err == FO_OK && i < n->config->types_count; i++) {
-        const struct fo_config_type *t = &n->config->types[i];
-        enum fo_lane lane = t->lane == NULL || strcmp(t->lane, "normal") == 0 ? FO_LANE_NORMAL : strcmp(t->lane, "high") == 0 ? FO_LANE_HIGH : FO_LANE_LOW;
-        struct fo_buf text;
-
-        fo_buf_init(&text);
-        if (t->schema != NULL)
-            err = read_file(t->schema, &text, ret_fault);
-        if (err == FO_OK)
-            err = fo_schema_set_add(n->schemas, t->type, lane, fo_buf_slice(&text), ret_fault);
-        fo_buf_fini(&text);
     }
     return err;
 }
@@ -232,7 +192,7 @@ fo_node_open(struct fo_node *n, const struct fo_config *config, struct fo_fault 
         return fo_fault_set(ret_fault, FO_ERR_NO_MEMORY, "", "memory");
     err = open_keys(n, ret_fault);
     if (err == FO_OK)
-        err = open_schemas(n, ret_fault);
+        err = fo_config_load_schemas(config, &n->schemas, ret_fault);
     if (err == FO_OK)
         err = open_journal(n, &opened, ret_fault);
     if (err == FO_OK)

@@ -30,13 +30,19 @@ static char file[sizeof dir + 16];
 #define GOOD BASE LISTEN                        /* eight lines */
 
 static void
-write_file(const char *text)
+write_to(const char *path, const char *text)
 {
-    FILE *f = fopen(file, "w");
+    FILE *f = fopen(path, "w");
 
     assert_non_null(f);
     assert_int_equal(fputs(text, f) >= 0, 1);
     assert_int_equal(fclose(f), 0);
+}
+
+static void
+write_file(const char *text)
+{
+    write_to(file, text);
 }
 
 static struct fo_config *
@@ -105,6 +111,8 @@ test_defaults_and_paths(void **state)
     assert_int_equal(c->limits.event_bytes_max, 262144);
     assert_int_equal(c->limits.request_bytes_max, 4194304);
     assert_int_equal(c->limits.batch_events_max, 1024);
+    assert_int_equal(c->limits.requests_max, 1024);
+    assert_int_equal(c->limits.fetches_max, 768);
     assert_int_equal(c->limits.pending_events_max, 65536);
     assert_int_equal(c->link.window_batches, 64);
     assert_int_equal(c->link.low_share_percent, 10);
@@ -210,9 +218,27 @@ test_ranges_and_sums(void **state)
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");
     refused(GOOD "limits:\n  batch_bytes_max: 65536\n", "10:3: limits.batch_bytes_max", "at least limits.event_bytes_max");
     refused(GOOD "link:\n  window_bytes: 65536\n", "10:3: link.window_bytes", "no batch could be sent");
+    refused(GOOD "limits:\n  requests_max: 100\n  fetches_max: 2000\n", "11:3: limits.fetches_max", "below limits.requests_max (100)");
+    refused(GOOD "limits:\n  fetches_max: 1024\n", "10:3: limits.fetches_max", "below limits.requests_max (1024)");
     refused(GOOD "journal:\n  bytes_max: 67108864\n", "10:3: journal.bytes_max", "4 times");
     /* The key at fault may be one that the file leaves out: its section, or the first line, is pointed at. */
     refused(GOOD "limits:\n  event_bytes_max: 8388608\n", "9:1: limits.request_bytes_max", "at least limits.event_bytes_max");
+}
+
+/* What is left out follows what is said. */
+static void
+test_fetches_leave_room(void **state)
+{
+    struct fo_config *c = load(GOOD "limits: {requests_max: 2}\n");
+
+    (void)state;
+    assert_int_equal(c->limits.fetches_max, 1);
+    fo_config_destroy(c);
+    c = load(GOOD "limits: {requests_max: 4096}\n");
+    assert_int_equal(c->limits.fetches_max, 3072);
+    fo_config_destroy(c);
+    c = load(GOOD "limits: {requests_max: 2, fetches_max: 1}\n");
+    fo_config_destroy(c);
 }
 
 static void
@@ -245,6 +271,40 @@ test_names(void **state)
     refused(GOOD "types:\n  - {type: a, lane: urgent}\n", "10:15: types[0].lane", "high, normal or low");
     refused(GOOD "journal: {durability: fast}\n", "9:11: journal.durability", "power or process");
     refused(GOOD "log: {level: trace}\n", "9:7: log.level", "debug, info, warn or error");
+}
+
+/* What the broker would refuse when it starts, with the line that names the file. */
+static void
+test_schemas(void **state)
+{
+    static const char names_it[] = GOOD "types:\n  - {type: a}\n  - type: courier\n    schema: s.json\n";
+    struct fo_schema_set *set;
+    struct fo_fault fault;
+    struct fo_config *c;
+    char path[sizeof dir + 8];
+    enum fo_lane lane;
+    unsigned index;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/s.json", dir);
+    refused(names_it, "12:5: types[1].schema", "type courier, ");
+    refused(names_it, "12:5: types[1].schema", "/s.json: cannot be read: No such file");
+    write_to(path, "{\"type\": \"object\", \"properties\": {\"at\": {\"pattern\": \"x\"}}}");
+    refused(names_it, "12:5: types[1].schema", "/s.json: at /properties/at/pattern: ");
+    write_to(path, "{");
+    refused(names_it, "12:5: types[1].schema", "type courier, ");
+    write_to(path, "");
+    refused(names_it, "12:5: types[1].schema", "empty");
+    refused(GOOD "types:\n  - {type: a, schema: /}\n", "10:15: types[0].schema", "regular file");
+    write_to(path, "{\"type\": \"object\"}");
+    c = load(names_it);
+    assert_int_equal(fo_config_load_schemas(c, &set, &fault), FO_OK);
+    assert_int_equal(fo_schema_set_find(set, fo_slice_str("courier"), &index, &lane), FO_OK);
+    fo_schema_set_destroy(set);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(fo_config_load_schemas(c, &set, &fault), FO_ERR_CONFIG);
+    assert_string_equal(fault.path, "types[1].schema");
+    fo_config_destroy(c);
 }
 
 static void
@@ -379,6 +439,8 @@ main(void)
         cmocka_unit_test(test_form_is_checked),
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_types_of_values),
+        cmocka_unit_test(test_schemas),
+        cmocka_unit_test(test_fetches_leave_room),
         cmocka_unit_test(test_ranges_and_sums),
         cmocka_unit_test(test_required),
         cmocka_unit_test(test_names),

@@ -383,6 +383,92 @@ trimmed_batches_are_settled_but_not_sent(void **state)
     assert_int_equal(settled.to_seq, 6);
 }
 
+static void
+assert_oldest(const struct fixture *f, int64_t ms)
+{
+    struct fo_instant oldest = {-1};
+
+    assert_true(fo_link_oldest(&f->link, HIGH, &oldest));
+    assert_true(oldest.ns == at_ms(ms).ns);
+}
+
+/* Sealed when the clock said so many milliseconds. */
+static struct fo_slot
+sealed(uint64_t seq)
+{
+    struct fo_slot b = batch(seq, 10);
+
+    b.sealed_at = at_ms((int64_t)seq);
+    return b;
+}
+
+/* However often it was sent since, and though the connection is gone. */
+static void
+oldest_is_told_by_when_it_was_sealed(void **state)
+{
+    struct fixture f;
+    struct fo_settled settled;
+    struct fo_instant oldest;
+    enum fo_lane lane;
+    struct fo_slot b[] = {sealed(1), sealed(2), sealed(3)};
+
+    (void)state;
+    fixture_init(&f);
+    assert_false(fo_link_oldest(&f.link, HIGH, &oldest));
+    assert_int_equal(fo_link_offer(&f.link, HIGH, &b[0], at_ms(10)), FO_OK);
+    assert_int_equal(fo_link_offer(&f.link, HIGH, &b[1], at_ms(10)), FO_OK);
+    assert_oldest(&f, 1);
+    (void)fo_link_check_timeouts(&f.link, at_ms(5000));
+    assert_true(fo_window_is_empty(&f.link.lane[HIGH].window));
+    assert_oldest(&f, 1);
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[0], 200, at_ms(5000)), FO_OK);
+    assert_oldest(&f, 1);
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[1], 300, at_ms(5000)), FO_OK);
+    fo_link_read_past(&f.link, HIGH, 300, true);
+    assert_int_equal(fo_link_ack(&f.link, HIGH, 1, at_ms(5001), &settled), FO_OK);
+    assert_oldest(&f, 2);
+    assert_int_equal(fo_link_ack(&f.link, HIGH, 2, at_ms(5001), &settled), FO_OK);
+    assert_false(fo_link_oldest(&f.link, HIGH, &oldest));
+    fo_link_down(&f.link, FO_LINK_URGENT);
+    assert_int_equal(fo_link_offer(&f.link, HIGH, &b[2], at_ms(6000)), FO_ERR_FULL);
+    assert_oldest(&f, 3);
+    assert_false(fo_link_wants_read(&f.link, &lane));
+}
+
+/* After a start, or an ack of what had been rewound, the journal is read up to the oldest unacked batch, and no further. */
+static void
+oldest_is_looked_for_though_nothing_can_be_sent(void **state)
+{
+    struct fixture f;
+    struct fo_settled settled;
+    struct fo_instant oldest;
+    enum fo_lane lane;
+    struct fo_slot b[] = {sealed(4), sealed(5), sealed(6)};
+
+    (void)state;
+    fixture_init(&f);
+    fo_link_down(&f.link, FO_LINK_URGENT);
+    fo_link_restore(&f.link, HIGH, 6, 4, 400, 2);
+    assert_false(fo_link_oldest(&f.link, HIGH, &oldest));
+    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_int_equal(lane, HIGH);
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[0], 500, at_ms(10)), FO_ERR_STALE);
+    assert_int_equal(f.link.lane[HIGH].backlog_events, 2);      /* it was acked before, and is not among them */
+    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[1], 600, at_ms(10)), FO_ERR_FULL);
+    assert_oldest(&f, 5);
+    assert_int_equal(f.link.lane[HIGH].read_lsn, 500);
+    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_int_equal(fo_link_ack(&f.link, HIGH, 5, at_ms(11), &settled), FO_OK);
+    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[1], 600, at_ms(11)), FO_ERR_STALE);
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[2], 700, at_ms(11)), FO_ERR_FULL);
+    assert_oldest(&f, 6);
+    fo_link_up(&f.link, FO_LINK_URGENT);
+    assert_int_equal(fo_link_read(&f.link, HIGH, &b[2], 700, at_ms(12)), FO_OK);
+    assert_oldest(&f, 6);
+}
+
 int
 main(void)
 {
@@ -402,6 +488,8 @@ main(void)
         cmocka_unit_test(high_lane_is_read_first),
         cmocka_unit_test(restore_reads_back_the_unacked),
         cmocka_unit_test(trimmed_batches_are_settled_but_not_sent),
+        cmocka_unit_test(oldest_is_told_by_when_it_was_sealed),
+        cmocka_unit_test(oldest_is_looked_for_though_nothing_can_be_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
