@@ -139,11 +139,10 @@ open_journal(struct fo_node *n, struct fo_journal_opened *ret_opened, struct fo_
         return err;
     if (ret_opened->torn_bytes > 0)
         fo_log(FO_LOG_WARN, "journal_torn_tail_cut", FO_I("bytes", ret_opened->torn_bytes));
-    if (ret_opened->may_have_lost) {
-        fo_log(FO_LOG_WARN, "journal_may_have_lost", FO_S("why", "a restart of the machine under durability process, or damaged records"));
-        err = fo_journal_file_epoch_bump(n->journal, ret_fault);
-    }
-    return err;
+    if (ret_opened->may_have_lost)
+        fo_log(FO_LOG_WARN, "journal_may_have_lost", FO_S("why", "a restart of the machine under durability process, or damaged records"),
+            FO_I("epoch", fo_journal_file_epoch(n->journal)));
+    return FO_OK;
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "adapter/journal_format.h"
+#include "adapter/journal_identity.h"
 
 static struct {
     atomic_int sync_errno;          /* of the next fdatasync; 0: none */
@@ -20,7 +21,8 @@ static struct {
     atomic_int write_bytes_max;     /* of each pwritev; 0: no bound */
     atomic_int partial_bytes;       /* what the pwritev that fails writes before, by a short write */
     atomic_int interruptions;       /* EINTR before each pwritev */
-    atomic_int writes, syncs;
+    atomic_int syncfs_errno;        /* of the next syncfs */
+    atomic_int writes, syncs, syncfses;
     atomic_int part_pages;          /* pwritevs that left a page's rest for the kernel to read from the disk */
     ino_t forgotten_ino;            /* after a failed sync: that file, and what of it is in the kernel's cache only and called clean; */
     off_t forgotten_from, forgotten_to;     /* to be written again, in ascending order */
@@ -29,6 +31,8 @@ static struct {
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 ssize_t __real_pwrite64(int fd, const void *p, size_t n, off_t offset);
@@ -45,6 +49,18 @@ __wrap_fdatasync(int fd)
     atomic_fetch_sub(&disk.syncs_before_error, atomic_load(&disk.syncs_before_error) > 0);
     if (errnum == 0)
         return __real_fdatasync(fd);
+    errno = errnum;
+    return -1;
+}
+
+int
+__wrap_syncfs(int fd)
+{
+    int errnum = atomic_exchange(&disk.syncfs_errno, 0);
+
+    atomic_fetch_add(&disk.syncfses, 1);
+    if (errnum == 0)
+        return __real_syncfs(fd);
     errno = errnum;
     return -1;
 }
@@ -210,6 +226,33 @@ what_a_failed_sync_left_of_a_group_that_crosses_is_written_again(void **state)
     check_written_again(fx, FX_SEGMENT_BYTES + FO_SEGMENT_HEADER_BYTES);
 }
 
+/* The run without sync was killed in this boot: all of it is in the kernel's cache, and from now on it counts as durable. */
+static void
+a_run_without_sync_is_synced_before_one_with_sync_goes_on(void **state)
+{
+    struct fx *fx = *state;
+    struct fo_identity id;
+
+    fx->config.is_synced = false;
+    fx_open(fx);
+    fx_store(fx, 10);
+    fx_close(fx);
+    assert_int_equal(fo_identity_load(fx->dir, "eu-west-1", &id, &fx->fault), FO_OK);
+    fo_boot_id(id.unsynced_boot);
+    assert_int_equal(fo_identity_store(fx->dir, &id, &fx->fault), FO_OK);
+    fx->config.is_synced = true;
+    atomic_store(&disk.syncfses, 0);
+    atomic_store(&disk.syncfs_errno, EIO);
+    assert_int_equal(fx_try_open(fx), FO_ERR_IO);
+    assert_non_null(strstr(fx->fault.text, "durability process"));
+    fx_open(fx);                                            /* the note is still there */
+    assert_int_equal(atomic_load(&disk.syncfses), 2);
+    assert_int_equal(fx_read_all(fx, 0).own, 1);
+    fx_close(fx);
+    fx_open(fx);
+    assert_int_equal(atomic_load(&disk.syncfses), 2);
+}
+
 static void
 a_failed_write_is_final(void **state)
 {
@@ -341,6 +384,7 @@ main(void)
         cmocka_unit_test_setup_teardown(a_failed_sync_is_final, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(what_a_failed_sync_left_is_written_again_at_the_next_start, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(what_a_failed_sync_left_of_a_group_that_crosses_is_written_again, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_run_without_sync_is_synced_before_one_with_sync_goes_on, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_is_final, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_in_the_middle_of_a_write_is_retried_in_place, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_at_the_sync_writes_everything_again, setup, fx_teardown),
