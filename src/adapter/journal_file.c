@@ -301,17 +301,25 @@ sync_unsynced(struct journal_file *f)
 }
 
 void
-fo_journal_file_close(struct fo_journal *journal)
+fo_journal_file_finish(struct fo_journal *journal)
 {
     struct journal_file *f = file_of(journal);
 
-    if (!f)
+    if (!f->has_writer)
         return;
-    fo_assert(atomic_load(&f->reader_count) == 0);
     fo_journal_writer_fini(&f->writer);
     f->has_writer = false;
     sync_unsynced(f);
-    close_all(f);
+}
+
+void
+fo_journal_file_close(struct fo_journal *journal)
+{
+    if (!journal)
+        return;
+    fo_assert(atomic_load(&file_of(journal)->reader_count) == 0);
+    fo_journal_file_finish(journal);
+    close_all(file_of(journal));
 }
 
 uint64_t

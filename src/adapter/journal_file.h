@@ -41,6 +41,9 @@ FO_MUST_CHECK enum fo_err fo_journal_file_open(const struct fo_journal_config *c
 /* Finishes a commit in progress (its stored call comes before this returns), drops what was only appended, joins the threads. Readers
  * are closed before. Null is allowed. */
 void fo_journal_file_close(struct fo_journal *journal);
+/* The part of it that matters to what is on disk: nothing can be appended any more, readers may go on. For a process that ends while a thread
+ * still reads; else close after it. */
+void fo_journal_file_finish(struct fo_journal *journal);
 
 /* The data directory's epoch: ms since 1970 when it was made, or when a start found that something may have been lost; then it is later than
  * the last one, and on disk before the open returns. */

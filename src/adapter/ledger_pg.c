@@ -439,7 +439,7 @@ wait_ended(struct fo_ledger *l, uint32_t timeout_ms)
     return is_ended;
 }
 
-void
+bool
 fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms)
 {
     pthread_mutex_lock(&l->mutex);
@@ -448,15 +448,14 @@ fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms)
     pthread_mutex_unlock(&l->mutex);
     if (!wait_ended(l, timeout_ms)) {
         fo_log(FO_LOG_WARN, "ledger_stop_cut_short", FO_I("after_ms", timeout_ms));
-        fo_pg_break(&l->pg);
-        /* Still connecting: it ends with its own timeout, or with the process. Its memory is left to it. */
-        if (!wait_ended(l, BREAK_WAIT_MS)) {
+        if (!fo_pg_break(&l->pg) || !wait_ended(l, BREAK_WAIT_MS)) {
             pthread_detach(l->thread);
-            return;
+            return false;
         }
     }
     pthread_join(l->thread, NULL);
     destroy(l);
+    return true;
 }
 
 void

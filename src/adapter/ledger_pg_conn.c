@@ -42,13 +42,17 @@ fo_pg_close(struct fo_pg *pg)
     pg->conn = NULL;
 }
 
-void
+bool
 fo_pg_break(struct fo_pg *pg)
 {
+    bool has_sock;
+
     pthread_mutex_lock(&pg->mutex);
-    if (pg->sock >= 0)
+    has_sock = pg->sock >= 0;
+    if (has_sock)
         shutdown(pg->sock, SHUT_RDWR);
     pthread_mutex_unlock(&pg->mutex);
+    return has_sock;
 }
 
 /* Keeps the first line of what the server or libpq said, without "ERROR:  ". */
@@ -173,6 +177,7 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
     enum fo_err err;
 
     fo_pg_close(pg);
+    /* It blocks, in looking up names too, but goes on to the next host when one does not answer, which PQconnectPoll leaves undone. */
     pg->conn = fo_pq.connectdbParams(keys, values, 1);
     if (fo_pq.status(pg->conn) != CONNECTION_OK) {
         keep_error(pg, pg->conn != NULL ? fo_pq.errorMessage(pg->conn) : "out of memory", NULL);

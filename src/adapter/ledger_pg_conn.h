@@ -26,8 +26,8 @@ void fo_pg_fini(struct fo_pg *pg);
 /* Connects to a server that takes writes; at most 5 s for each host. */
 FO_MUST_CHECK enum fo_err fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application);
 void fo_pg_close(struct fo_pg *pg);
-/* Any thread: makes a call that hangs fail. */
-void fo_pg_break(struct fo_pg *pg);
+/* Any thread: makes a call that hangs fail. False: there is no connection yet, and no way to make open return sooner. */
+bool fo_pg_break(struct fo_pg *pg);
 
 /* Runs statements; the results are not wanted. */
 FO_MUST_CHECK enum fo_err fo_pg_do(struct fo_pg *pg, const char *sql);

@@ -309,11 +309,13 @@ fo_node_close(struct fo_node *n)
 {
     if (n->transport != NULL && !fo_nng_transport_flush(n->transport, FLUSH_MS))
         fo_log(FO_LOG_WARN, "answers_not_flushed");
-    if (n->ledger != NULL)
-        fo_ledger_stop(n->ledger, LEDGER_STOP_MS);
-    if (n->broker != NULL)
-        fo_broker_destroy(n->broker);
-    fo_journal_file_close(n->journal);
+    if (n->ledger != NULL && !fo_ledger_stop(n->ledger, LEDGER_STOP_MS)) {
+        fo_journal_file_finish(n->journal);     /* the ledger's thread still has its readers, and the broker's names of regions */
+    } else {
+        if (n->broker != NULL)
+            fo_broker_destroy(n->broker);
+        fo_journal_file_close(n->journal);
+    }
     fo_schema_set_destroy(n->schemas);
     fo_key_pair_fini(&n->key);
     free(n->keys);

@@ -112,7 +112,7 @@ shop_start(struct shop *s)
 void
 shop_stop(struct shop *s)
 {
-    fo_ledger_stop(s->ledger, 10000);
+    assert_true(fo_ledger_stop(s->ledger, 10000));
     s->ledger = NULL;
 }
 

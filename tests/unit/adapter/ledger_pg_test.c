@@ -239,7 +239,7 @@ test_stop_while_the_server_hangs(void **state)
     shop_start(&s);
     stream(&s, 10, NULL);
     shop_wait(&s, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'fanout %' AND datname = 'hangs' AND wait_event_type = 'Lock'", 1);
-    fo_ledger_stop(s.ledger, 50);
+    assert_true(fo_ledger_stop(s.ledger, 50));
     shop_start(&s);
     stream(&s, 10, NULL);
     fo_ledger_status(s.ledger, &status);
