@@ -17,19 +17,12 @@
 enum {
     INBOX_CAP = 8192,
     INPUTS_PER_STEP = 256,
-    FRAME_OVERHEAD_MAX = 65536,         /* of a batch's header and lengths over its records */
     FLUSH_MS = 2000,
     DRAIN_MS = 10000,
     LEDGER_STOP_MS = 2000,
     STATUS_EVERY_MS = 5000,
     WAKE_MS_MAX = 1000,
 };
-
-static uint32_t
-frame_bytes_max(const struct fo_config *c)
-{
-    return c->limits.batch_bytes_max + c->limits.event_bytes_max + FRAME_OVERHEAD_MAX;
-}
 
 /* Nobody has verified the frame: a relay within a relay is not looked into, however deep a stranger has nested them. */
 static bool
@@ -131,7 +124,7 @@ open_journal(struct fo_node *n, struct fo_journal_opened *ret_opened, struct fo_
 {
     const struct fo_config *c = n->config;
     struct fo_journal_config j = { .dir = c->data_dir, .region = c->region, .segment_bytes = c->journal.segment_bytes,
-        .record_bytes_max = frame_bytes_max(c), .bytes_max = c->journal.bytes_max,
+        .record_bytes_max = fo_config_frame_bytes_max(c), .bytes_max = c->journal.bytes_max,
         .is_synced = strcmp(c->journal.durability, "power") == 0, .stored = stored, .stored_ctx = n->inbox };
     enum fo_err err = fo_journal_file_open(&j, &n->journal, ret_opened, ret_fault);
 
@@ -190,7 +183,7 @@ open_transport(struct fo_node *n, struct fo_fault *ret_fault)
     struct fo_nng_peer peers[FO_REGIONS_MAX];
     struct fo_nng_config t = { .door = c->listen.door, .feed = c->listen.feed, .link = c->listen.link, .peers = peers, .peers_count = c->peers_count,
         .tls = { c->tls.cert, c->tls.key, c->tls.ca }, .requests_max = c->limits.requests_max, .request_bytes_max = c->limits.request_bytes_max,
-        .frame_bytes_max = frame_bytes_max(c), .inbox = n->inbox, .is_urgent = is_urgent };
+        .frame_bytes_max = fo_config_frame_bytes_max(c), .inbox = n->inbox, .is_urgent = is_urgent };
     enum fo_err err;
 
     for (unsigned i = 0; i < c->peers_count; i++)

@@ -209,6 +209,7 @@ test_ranges_and_sums(void **state)
     refused(GOOD "link:\n  window_batches: 5000000000\n", "10:3: link.window_batches", "whole number from 1 to 256");
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");
     refused(GOOD "limits:\n  batch_bytes_max: 65536\n", "10:3: limits.batch_bytes_max", "at least limits.event_bytes_max");
+    refused(GOOD "limits:\n  pending_bytes_max: 1MiB\n", "10:3: limits.pending_bytes_max", "must be at least 1376256:");
     refused(GOOD "link:\n  window_bytes: 65536\n", "10:3: link.window_bytes", "no batch could be sent");
     refused(GOOD "journal:\n  bytes_max: 67108864\n", "10:3: journal.bytes_max", "4 times");
     /* The key at fault may be one that the file leaves out: its section, or the first line, is pointed at. */
