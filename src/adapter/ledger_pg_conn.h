@@ -8,7 +8,7 @@
 
 /* Errors of every call; `error` says it in words. After UNAVAILABLE, TIMEOUT, REJECTED and STALE the connection is to be closed.
  *   FO_ERR_UNAVAILABLE  the connection is lost, the server is shutting down or read-only
- *   FO_ERR_TIMEOUT      the server said nothing for answer_ms
+ *   FO_ERR_TIMEOUT      the server said nothing for answer_ms, or the statement was canceled
  *   FO_ERR_BUSY         deadlock or serialization: the transaction may be tried again
  *   FO_ERR_EXISTS       a unique constraint
  *   FO_ERR_INVALID      PostgreSQL cannot store this value
