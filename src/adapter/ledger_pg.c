@@ -178,8 +178,6 @@ take_own(struct fo_ledger *l, const struct fo_record *rec)
         if (region > 0)
             targets |= 1ull << region;
     }
-    if (h.epoch < l->writer.epoch_first)
-        l->writer.epoch_first = h.epoch;
     fo_ledger_window_add(&l->window, rec->lsn, &h, rec->at, targets);
     return FO_OK;
 }
@@ -255,7 +253,7 @@ wait_until(const struct fo_ledger *l)
 static bool
 wants_cursor_only(const struct fo_ledger *l, uint64_t position, int64_t now_ns)
 {
-    if (l->window.late_count > 0 || l->writer.epoch != l->config.epoch)
+    if (l->window.late_count > 0 || l->writer.epoch != fo_epochs_current(&l->config.epochs))
         return true;
     if (fo_ledger_window_count(&l->window) > 0)
         position = fo_ledger_window_batch(&l->window, 0)->lsn;

@@ -22,7 +22,7 @@ struct fo_ledger_config {                   /* strings and pointers are borrowed
     const struct fo_region_names *regions;  /* [0] is this region */
     struct fo_journal *journal;
     struct fo_inbox *inbox;                 /* FO_INPUT_LEDGER is posted here; may be null */
-    uint64_t epoch;                         /* of the data directory: another one makes it begin anew */
+    struct fo_epochs epochs;                /* as recovered, they stay while the broker runs; another newest one makes it begin anew */
     uint32_t rows_max;                      /* per transaction */
     uint32_t settle_wait_ms;
     uint32_t answer_timeout_ms;             /* without a sign from the server, after which another connection is tried */

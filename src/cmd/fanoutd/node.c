@@ -199,7 +199,7 @@ open_ledger(struct fo_node *n, struct fo_fault *ret_fault)
 {
     const struct fo_config *c = n->config;
     struct fo_ledger_config l = { .conninfo = c->ledger.conninfo, .regions = fo_broker_regions(n->broker), .journal = n->journal, .inbox = n->inbox,
-        .rows_max = c->ledger.rows_max, .settle_wait_ms = c->ledger.settle_wait_ms, .answer_timeout_ms = c->ledger.answer_timeout_ms, .epoch = fo_journal_file_epoch(n->journal) };
+        .rows_max = c->ledger.rows_max, .settle_wait_ms = c->ledger.settle_wait_ms, .answer_timeout_ms = c->ledger.answer_timeout_ms, .epochs = *fo_broker_epochs(n->broker) };
     enum fo_err err;
 
     if (!c->ledger.is_enabled)
