@@ -135,6 +135,9 @@ check_sums(struct check *k)
         return REFUSE(k, "limits.request_bytes_max", "must be at least limits.event_bytes_max (%u)", c->limits.event_bytes_max);
     if (c->limits.batch_bytes_max < c->limits.event_bytes_max)
         return REFUSE(k, "limits.batch_bytes_max", "must be at least limits.event_bytes_max (%u)", c->limits.event_bytes_max);
+    if (c->limits.pending_bytes_max < fo_config_frame_bytes_max(c))
+        return REFUSE(k, "limits.pending_bytes_max", "must be at least %u: limits.batch_bytes_max (%u), limits.event_bytes_max (%u) and 64 KiB together, a peer's longest batch",
+            fo_config_frame_bytes_max(c), c->limits.batch_bytes_max, c->limits.event_bytes_max);
     if (c->link.window_bytes_min > c->link.window_bytes)
         return REFUSE(k, "link.window_bytes_min", "must be at most link.window_bytes (%u)", c->link.window_bytes);
     if (c->link.stable_ms_min > c->link.stable_ms_max)

@@ -183,20 +183,27 @@ settle_identity(struct journal_file *f, const char *region, int segments_fd, str
     return fo_identity_store(f->dir, &f->identity, ret_fault);
 }
 
-/* Remembers, before the first append, that there are segments, and whether what this run stores may vanish with the machine. */
+/* Remembers, before the first append, that there are segments, whether what this run stores may vanish with the machine, and the epoch
+ * that follows from what the run before may have lost: all in one, so that none of it is forgotten without the others. */
 static enum fo_err
 note_run(struct journal_file *f, bool is_synced, struct fo_fault *ret_fault)
 {
-    struct fo_identity before = f->identity;
+    struct fo_identity before = f->identity, *id = &f->identity;
+    bool was_unsynced = strcmp(before.unsynced_boot, "-") != 0;
     char boot[FO_BOOT_ID_SIZE];
 
     fo_boot_id(boot);
-    f->opened.may_have_lost |= strcmp(before.unsynced_boot, "-") != 0 && strcmp(before.unsynced_boot, boot) != 0;
-    strcpy(f->identity.unsynced_boot, is_synced ? "-" : boot);
-    f->identity.is_begun = true;
-    if (before.is_begun && strcmp(before.unsynced_boot, f->identity.unsynced_boot) == 0)
+    f->opened.may_have_lost |= was_unsynced && strcmp(before.unsynced_boot, boot) != 0;
+    if (f->opened.may_have_lost)
+        id->epoch = fo_epoch_now() > id->epoch ? fo_epoch_now() : id->epoch + 1;
+    strcpy(id->unsynced_boot, is_synced ? "-" : boot);
+    id->is_begun = true;
+    if (before.is_begun && before.epoch == id->epoch && strcmp(before.unsynced_boot, id->unsynced_boot) == 0)
         return FO_OK;
-    return fo_identity_store(f->dir, &f->identity, ret_fault);
+    /* Recovery synced the last segment; the ones before it may still be in the kernel's cache only. */
+    if (was_unsynced && is_synced && syncfs(f->segments.dir_fd) != 0)
+        return fo_errno_fault(ret_fault, f->dir, "journal", "sync what a run with durability process left");
+    return fo_identity_store(f->dir, id, ret_fault);
 }
 
 static enum fo_err
@@ -294,42 +301,29 @@ sync_unsynced(struct journal_file *f)
 }
 
 void
-fo_journal_file_close(struct fo_journal *journal)
+fo_journal_file_finish(struct fo_journal *journal)
 {
     struct journal_file *f = file_of(journal);
 
-    if (!f)
+    if (!f->has_writer)
         return;
-    fo_assert(atomic_load(&f->reader_count) == 0);
     fo_journal_writer_fini(&f->writer);
     f->has_writer = false;
     sync_unsynced(f);
-    close_all(f);
+}
+
+void
+fo_journal_file_close(struct fo_journal *journal)
+{
+    if (!journal)
+        return;
+    fo_assert(atomic_load(&file_of(journal)->reader_count) == 0);
+    fo_journal_file_finish(journal);
+    close_all(file_of(journal));
 }
 
 uint64_t
 fo_journal_file_epoch(const struct fo_journal *journal)
 {
     return ((const struct journal_file *)journal)->identity.epoch;
-}
-
-enum fo_err
-fo_journal_file_epoch_bump(struct fo_journal *journal, struct fo_fault *ret_fault)
-{
-    struct journal_file *f = file_of(journal);
-    struct fo_identity id = f->identity;
-    enum fo_err err;
-
-    *ret_fault = (struct fo_fault){0};
-    id.epoch = fo_epoch_now() > id.epoch ? fo_epoch_now() : id.epoch + 1;
-    err = fo_identity_store(f->dir, &id, ret_fault);
-    if (err == FO_OK)
-        f->identity = id;
-    return err;
-}
-
-uint64_t
-fo_journal_file_checkpoint_lsn(const struct fo_journal *journal)
-{
-    return ((const struct journal_file *)journal)->opened.checkpoint_lsn;
 }

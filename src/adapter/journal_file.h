@@ -29,7 +29,7 @@ struct fo_journal_config {
 struct fo_journal_opened {          /* what was found */
     bool is_new;                    /* no record yet */
     bool may_have_lost;             /* the last run did not sync, and the machine has restarted since, or records in the last segment
-                                     * are damaged: what was stored may be gone, and its sequences be given out again; bump the epoch */
+                                     * are damaged: what was stored may be gone, and its sequences be given out again: the epoch is a new one */
     uint64_t checkpoint_lsn;        /* of the newest good CHECKPOINT, else of the first record: rebuild from here */
     uint64_t torn_bytes;            /* of unfinished commits, cut off at the end */
 };
@@ -41,9 +41,10 @@ FO_MUST_CHECK enum fo_err fo_journal_file_open(const struct fo_journal_config *c
 /* Finishes a commit in progress (its stored call comes before this returns), drops what was only appended, joins the threads. Readers
  * are closed before. Null is allowed. */
 void fo_journal_file_close(struct fo_journal *journal);
+/* The part of it that matters to what is on disk: nothing can be appended any more, readers may go on. For a process that ends while a thread
+ * still reads; else close after it. */
+void fo_journal_file_finish(struct fo_journal *journal);
 
-/* The data directory's epoch: ms since 1970 when it was made, or when it was bumped last. */
+/* The data directory's epoch: ms since 1970 when it was made, or when a start found that something may have been lost; then it is later than
+ * the last one, and on disk before the open returns. */
 uint64_t fo_journal_file_epoch(const struct fo_journal *journal);
-/* Begins a new epoch, durable when this returns: later than the last, and now if the clock allows. Before appending; loop thread. */
-FO_MUST_CHECK enum fo_err fo_journal_file_epoch_bump(struct fo_journal *journal, struct fo_fault *ret_fault);
-uint64_t fo_journal_file_checkpoint_lsn(const struct fo_journal *journal);

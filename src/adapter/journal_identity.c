@@ -47,6 +47,23 @@ fo_errno_fault(struct fo_fault *ret_fault, const char *dir, const char *name, co
     return ret_fault->err;
 }
 
+bool
+fo_write_fully(int fd, const void *p, size_t n, uint64_t offset)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t put = pwrite(fd, (const char *)p + done, n - done, (off_t)(offset + done));
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = EIO;
+        if (put <= 0)
+            return false;
+        done += (size_t)put;
+    }
+    return true;
+}
+
 uint64_t
 fo_epoch_now(void)
 {
@@ -250,7 +267,7 @@ fo_identity_store(const char *dir, const struct fo_identity *id, struct fo_fault
     fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return fo_errno_fault(ret_fault, dir, "region.tmp", "create");
-    is_written = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
+    is_written = fo_write_fully(fd, text, n, 0) && fsync(fd) == 0;
     if (!is_written)
         fo_errno_fault(ret_fault, dir, "region.tmp", "write");
     close(fd);

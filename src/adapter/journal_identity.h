@@ -36,5 +36,7 @@ void fo_boot_id(char ret_text[FO_BOOT_ID_SIZE]);
 uint64_t fo_epoch_now(void);
 /* Fills ret_fault with the path and errno's text and returns the errno as an error. */
 enum fo_err fo_errno_fault(struct fo_fault *ret_fault, const char *dir, const char *name, const char *doing);
+/* Writes all of it at that offset, however often it is interrupted. False: errno says why. */
+bool fo_write_fully(int fd, const void *p, size_t n, uint64_t offset);
 /* ENOSPC, EDQUOT, and being short of memory or descriptors: FO_ERR_NO_SPACE; anything else FO_ERR_IO. */
 enum fo_err fo_errno_err(int errnum);

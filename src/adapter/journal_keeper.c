@@ -195,35 +195,19 @@ keep_pace(struct fo_segments *s, uint64_t filled)
     return !is_stopping;
 }
 
-static bool
-write_fully(int fd, const uint8_t *p, size_t n, uint64_t offset)
-{
-    while (n > 0) {
-        ssize_t put = pwrite(fd, p, n, (off_t)offset);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return false;
-        p += put;
-        n -= (size_t)put;
-        offset += (uint64_t)put;
-    }
-    return true;
-}
-
 /* Through direct_fd if there is one, and if the file system takes it: it may allow O_DIRECT at open and refuse this alignment. */
 static bool
 write_zeros(int fd, int *direct_fd, size_t n, uint64_t offset)
 {
     if (*direct_fd >= 0) {
-        if (write_fully(*direct_fd, zeros, n, offset))
+        if (fo_write_fully(*direct_fd, zeros, n, offset))
             return true;
         if (errno != EINVAL)
             return false;
         close(*direct_fd);
         *direct_fd = -1;
     }
-    if (!write_fully(fd, zeros, n, offset))
+    if (!fo_write_fully(fd, zeros, n, offset))
         return false;
     /* Hands the chunk to the disk now: a whole file of dirty pages at once would delay the commits around it even more. */
     (void)sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
@@ -263,7 +247,7 @@ fill_file(struct fo_segments *s, int fd, const char *name, uint64_t base)
     is_reserved = fallocate(fd, 0, 0, (off_t)s->segment_bytes) == 0;
     if (!is_reserved && errno != EOPNOTSUPP)
         return fo_errno_err(errno);
-    if (!write_fully(fd, header, sizeof header, 0))
+    if (!fo_write_fully(fd, header, sizeof header, 0))
         return fo_errno_err(errno);
     if (s->is_zeroed || !is_reserved)
         err = fill_with_zeros(s, fd, name);

@@ -199,10 +199,11 @@ zero(int fd, uint64_t from, uint64_t to)
     static const uint8_t zeros[CHUNK_BYTES];
 
     while (from < to) {
-        ssize_t put = pwrite(fd, zeros, to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros, (off_t)from);
-        if (put <= 0)
-            return put < 0 ? fo_errno_err(errno) : FO_ERR_IO;
-        from += (uint64_t)put;
+        size_t n = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
+
+        if (!fo_write_fully(fd, zeros, n, from))
+            return fo_errno_err(errno);
+        from += n;
     }
     return FO_OK;
 }
@@ -219,6 +220,33 @@ clear_tail(int fd, uint64_t from, uint64_t file_bytes, uint64_t capacity, uint64
     if (err == FO_OK && file_bytes < capacity)
         err = zero(fd, file_bytes > from ? file_bytes : from, capacity);
     return err;
+}
+
+/* The last process may have ended because its last sync failed. The kernel then calls those pages clean, and no later sync would write
+ * them, although they are still read from its cache; what is written once more it has to write. */
+static enum fo_err
+write_again(int fd, uint64_t from, uint64_t to)
+{
+    uint8_t chunk[CHUNK_BYTES];
+
+    while (from < to) {
+        size_t n = to - from < sizeof chunk ? (size_t)(to - from) : sizeof chunk;
+        ssize_t got = pread(fd, chunk, n, (off_t)from);
+
+        if (got <= 0)
+            return FO_ERR_IO;
+        if (!fo_write_fully(fd, chunk, (size_t)got, from))
+            return fo_errno_err(errno);
+        from += (uint64_t)got;
+    }
+    return FO_OK;
+}
+
+/* The last group begins in this segment, or in the one before: then that part of it was synced before this one was written. */
+static uint64_t
+last_group_offset(const struct fo_scan *sc, uint64_t base)
+{
+    return sc->last_group_lsn > base ? sc->last_group_lsn - base : FO_SEGMENT_HEADER_BYTES;
 }
 
 static enum fo_err
@@ -238,10 +266,13 @@ open_end(struct fo_segments *s, const struct found *f, uint64_t segment_end_lsn,
     if (err == FO_OK && f->capacity == 0) {
         memcpy(h.region, s->region, sizeof h.region);
         fo_segment_header_encode(&h, header);
-        if (pwrite(fd, header, sizeof header, 0) != sizeof header)
+        if (!fo_write_fully(fd, header, sizeof header, 0))
             err = fo_errno_err(errno);
     }
-    /* What the last process wrote and did not sync is taken for durable from here on, so it has to be. */
+    /* What the last process wrote and did not sync is taken for durable from here on, so it has to be. With sync, that is the last group at
+     * most: each is written when the one before is durable. */
+    if (err == FO_OK)
+        err = write_again(fd, last_group_offset(sc, f->base), sc->end);
     if (err == FO_OK && fsync(fd) != 0)
         err = fo_errno_err(errno);
     if (err != FO_OK) {

@@ -18,7 +18,7 @@ struct fo_scan_damage { uint64_t at, bytes; };
 struct fo_scan {
     uint64_t end;               /* offset behind the last record that counts */
     uint64_t checkpoint;        /* offset of the last good CHECKPOINT; 0: none */
-    uint64_t last_group_lsn;
+    uint64_t last_group_lsn;    /* of the last record that counts */
     unsigned records;           /* that count, the END marker included */
     unsigned records_cut;       /* good ones behind a hole in the last group */
     bool is_closed;             /* by an END marker */

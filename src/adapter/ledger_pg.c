@@ -178,8 +178,6 @@ take_own(struct fo_ledger *l, const struct fo_record *rec)
         if (region > 0)
             targets |= 1ull << region;
     }
-    if (h.epoch < l->writer.epoch_first)
-        l->writer.epoch_first = h.epoch;
     fo_ledger_window_add(&l->window, rec->lsn, &h, rec->at, targets);
     return FO_OK;
 }
@@ -255,7 +253,7 @@ wait_until(const struct fo_ledger *l)
 static bool
 wants_cursor_only(const struct fo_ledger *l, uint64_t position, int64_t now_ns)
 {
-    if (l->window.late_count > 0 || l->writer.epoch != l->config.epoch)
+    if (l->window.late_count > 0 || l->writer.epoch != fo_epochs_current(&l->config.epochs))
         return true;
     if (fo_ledger_window_count(&l->window) > 0)
         position = fo_ledger_window_batch(&l->window, 0)->lsn;
@@ -439,7 +437,7 @@ wait_ended(struct fo_ledger *l, uint32_t timeout_ms)
     return is_ended;
 }
 
-void
+bool
 fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms)
 {
     pthread_mutex_lock(&l->mutex);
@@ -448,15 +446,14 @@ fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms)
     pthread_mutex_unlock(&l->mutex);
     if (!wait_ended(l, timeout_ms)) {
         fo_log(FO_LOG_WARN, "ledger_stop_cut_short", FO_I("after_ms", timeout_ms));
-        fo_pg_break(&l->pg);
-        /* Still connecting: it ends with its own timeout, or with the process. Its memory is left to it. */
-        if (!wait_ended(l, BREAK_WAIT_MS)) {
+        if (!fo_pg_break(&l->pg) || !wait_ended(l, BREAK_WAIT_MS)) {
             pthread_detach(l->thread);
-            return;
+            return false;
         }
     }
     pthread_join(l->thread, NULL);
     destroy(l);
+    return true;
 }
 
 void

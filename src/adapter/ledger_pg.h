@@ -22,7 +22,7 @@ struct fo_ledger_config {                   /* strings and pointers are borrowed
     const struct fo_region_names *regions;  /* [0] is this region */
     struct fo_journal *journal;
     struct fo_inbox *inbox;                 /* FO_INPUT_LEDGER is posted here; may be null */
-    uint64_t epoch;                         /* of the data directory: another one makes it begin anew */
+    struct fo_epochs epochs;                /* as recovered, they stay while the broker runs; another newest one makes it begin anew */
     uint32_t rows_max;                      /* per transaction */
     uint32_t settle_wait_ms;
     uint32_t answer_timeout_ms;             /* without a sign from the server, after which another connection is tried */
@@ -39,9 +39,10 @@ struct fo_ledger_status {
 struct fo_ledger;
 /* Loads libpq. */
 FO_MUST_CHECK enum fo_err fo_ledger_start(const struct fo_ledger_config *config, struct fo_ledger **ret_ledger, struct fo_fault *ret_fault);
-/* Writes what is settled, for at most timeout_ms, and ends the thread. What is left is written after the next start. The
- * journal is closed after this. */
-void fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms);
+/* Writes what is settled, for at most timeout_ms, and ends the thread; the journal is closed after this. What is left is written after the
+ * next start. False: the thread does not end, as it waits for a server or a name server that says nothing, for longer than timeout_ms and
+ * 1 s more. It is left behind, and what the config lends stays lent until the process ends. */
+FO_MUST_CHECK bool fo_ledger_stop(struct fo_ledger *l, uint32_t timeout_ms);
 /* Any thread, cheap: more has become durable. */
 void fo_ledger_poke(struct fo_ledger *l);
 /* Any thread, cheap: how the link to a peer is. The newest of each peer is written into region_health, soon after its state has

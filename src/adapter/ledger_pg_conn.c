@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-/* The server's side of a dead connection: it must let go of the cursor's row soon, whatever it was doing. */
+/* The server's side of a dead connection: it must let go of the cursor's row soon, whatever it was doing. How long a statement may take is
+ * for answer_ms to say, which grows for a server that is slow: a bound of the role's would end the same statement for ever. Some of the
+ * settings are not known to every version. */
 #define SESSION "SET client_min_messages = error; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';" \
     " SET IntervalStyle = 'postgres'; SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 10;" \
     " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000;" \
-    " SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+    " SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '5s' ELSE '0' END, false) FROM pg_settings" \
+    " WHERE name IN ('client_connection_check_interval', 'statement_timeout', 'transaction_timeout')"
 
 void
 fo_pg_init(struct fo_pg *pg, uint32_t answer_ms)
@@ -42,13 +45,17 @@ fo_pg_close(struct fo_pg *pg)
     pg->conn = NULL;
 }
 
-void
+bool
 fo_pg_break(struct fo_pg *pg)
 {
+    bool has_sock;
+
     pthread_mutex_lock(&pg->mutex);
-    if (pg->sock >= 0)
+    has_sock = pg->sock >= 0;
+    if (has_sock)
         shutdown(pg->sock, SHUT_RDWR);
     pthread_mutex_unlock(&pg->mutex);
+    return has_sock;
 }
 
 /* Keeps the first line of what the server or libpq said, without "ERROR:  ". */
@@ -68,6 +75,8 @@ translate(const struct fo_pg *pg)
 
     if (fo_pq.status(pg->conn) != CONNECTION_OK || *s == '\0' || strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0 || strcmp(s, "25006") == 0)
         return FO_ERR_UNAVAILABLE;
+    if (strcmp(s, "57014") == 0)
+        return FO_ERR_TIMEOUT;
     if (strcmp(s, "23505") == 0)
         return FO_ERR_EXISTS;
     if (strncmp(s, "40", 2) == 0)
@@ -173,6 +182,7 @@ fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application)
     enum fo_err err;
 
     fo_pg_close(pg);
+    /* It blocks, in looking up names too, but goes on to the next host when one does not answer, which PQconnectPoll leaves undone. */
     pg->conn = fo_pq.connectdbParams(keys, values, 1);
     if (fo_pq.status(pg->conn) != CONNECTION_OK) {
         keep_error(pg, pg->conn != NULL ? fo_pq.errorMessage(pg->conn) : "out of memory", NULL);

@@ -8,7 +8,7 @@
 
 /* Errors of every call; `error` says it in words. After UNAVAILABLE, TIMEOUT, REJECTED and STALE the connection is to be closed.
  *   FO_ERR_UNAVAILABLE  the connection is lost, the server is shutting down or read-only
- *   FO_ERR_TIMEOUT      the server said nothing for answer_ms
+ *   FO_ERR_TIMEOUT      the server said nothing for answer_ms, or the statement was canceled
  *   FO_ERR_BUSY         deadlock or serialization: the transaction may be tried again
  *   FO_ERR_EXISTS       a unique constraint
  *   FO_ERR_INVALID      PostgreSQL cannot store this value
@@ -26,8 +26,8 @@ void fo_pg_fini(struct fo_pg *pg);
 /* Connects to a server that takes writes; at most 5 s for each host. */
 FO_MUST_CHECK enum fo_err fo_pg_open(struct fo_pg *pg, const char *conninfo, const char *application);
 void fo_pg_close(struct fo_pg *pg);
-/* Any thread: makes a call that hangs fail. */
-void fo_pg_break(struct fo_pg *pg);
+/* Any thread: makes a call that hangs fail. False: there is no connection yet, and no way to make open return sooner. */
+bool fo_pg_break(struct fo_pg *pg);
 
 /* Runs statements; the results are not wanted. */
 FO_MUST_CHECK enum fo_err fo_pg_do(struct fo_pg *pg, const char *sql);

@@ -33,7 +33,7 @@ fo_ledger_writer_init(struct fo_ledger_writer *wr, const struct fo_ledger_config
 {
     struct fo_journal_stats stats;
 
-    *wr = (struct fo_ledger_writer){ .config = config, .pg = pg, .window = window, .batches_max = UINT32_MAX, .epoch_first = config->epoch };
+    *wr = (struct fo_ledger_writer){ .config = config, .pg = pg, .window = window, .batches_max = UINT32_MAX };
     fo_ledger_rows_init(&wr->rows, config->regions);
     fo_buf_init(&wr->out);
     config->journal->ops->stats(config->journal, &stats);
@@ -54,14 +54,15 @@ fo_ledger_writer_fini(struct fo_ledger_writer *wr)
 static uint64_t
 resume_lsn(const struct fo_ledger_writer *wr)
 {
+    uint64_t epoch = fo_epochs_current(&wr->config->epochs);
     struct fo_journal_stats stats;
 
     wr->config->journal->ops->stats(wr->config->journal, &stats);
-    if (wr->epoch == wr->config->epoch && wr->lsn >= stats.first_lsn && wr->lsn <= stats.durable_lsn)
+    if (wr->epoch == epoch && wr->lsn >= stats.first_lsn && wr->lsn <= stats.durable_lsn)
         return wr->lsn;
     /* From the beginning it is safe whatever happened: rows that are there are recognised by their position. */
-    if (wr->epoch != wr->config->epoch)
-        fo_log(FO_LOG_INFO, "ledger_epoch_changed", FO_I("cursor_epoch", wr->epoch), FO_I("epoch", wr->config->epoch), FO_I("from_lsn", stats.first_lsn));
+    if (wr->epoch != epoch)
+        fo_log(FO_LOG_INFO, "ledger_epoch_changed", FO_I("cursor_epoch", wr->epoch), FO_I("epoch", epoch), FO_I("from_lsn", stats.first_lsn));
     else
         fo_log(FO_LOG_WARN, wr->lsn < stats.first_lsn ? "ledger_gap" : "ledger_ahead_of_journal", FO_I("cursor_lsn", wr->lsn),
             FO_I("first_lsn", stats.first_lsn), FO_I("durable_lsn", stats.durable_lsn));
@@ -96,7 +97,7 @@ fo_ledger_writer_resume(struct fo_ledger_writer *wr, uint64_t *ret_lsn)
     enum fo_err err;
 
     wr->config->journal->ops->stats(wr->config->journal, &stats);
-    snprintf(epoch, sizeof epoch, "%" PRIu64, wr->config->epoch);
+    snprintf(epoch, sizeof epoch, "%" PRIu64, fo_epochs_current(&wr->config->epochs));
     snprintf(lsn, sizeof lsn, "%" PRIu64, stats.first_lsn);
     err = fo_pg_query(wr->pg, "INSERT INTO fanout_ledger_cursor (region, epoch, lsn) VALUES ($1, $2, $3) ON CONFLICT (region) DO NOTHING", 3, params, NULL);
     /* Waits here for a transaction of a former connection that the server has not given up yet. */
@@ -144,7 +145,7 @@ move_cursor(struct fo_ledger_writer *wr, uint64_t lsn, uint64_t rows, struct fo_
     fo_wall_format(complete_to, at);
     snprintf(sql, sizeof sql, "UPDATE fanout_ledger_cursor SET epoch = %" PRIu64 ", lsn = %" PRIu64 ", rows_written = rows_written + %" PRIu64
         ", complete_to = nullif('%s', '')::timestamptz, updated_at = now() WHERE region = '%s'",
-        wr->config->epoch, lsn, rows, complete_to.us != 0 ? at : "", wr->config->regions->name[0]);
+        fo_epochs_current(&wr->config->epochs), lsn, rows, complete_to.us != 0 ? at : "", wr->config->regions->name[0]);
     return fo_pg_do(wr->pg, sql);
 }
 
@@ -352,7 +353,7 @@ transaction(struct fo_ledger_writer *wr, unsigned count, uint64_t next_lsn, enum
     if (err != FO_OK) {
         return is_over(err) || give_up(wr) == FO_OK ? err : FO_ERR_UNAVAILABLE;
     }
-    wr->epoch = wr->config->epoch;
+    wr->epoch = fo_epochs_current(&wr->config->epochs);
     wr->lsn = lsn;
     wr->rows_written += rows, wr->rows_repeated += repeats, wr->rows_quarantined += quarantined;
     fo_ledger_window_written(wr->window, count);

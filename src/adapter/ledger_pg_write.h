@@ -22,7 +22,6 @@ struct fo_ledger_writer {
     struct fo_buf out;                      /* COPY data */
     unsigned batches_max;                   /* per transaction, after a refusal; doubles again */
     unsigned batches_tried;                 /* in the last one */
-    uint64_t epoch_first;                   /* oldest epoch in this journal */
     struct fo_wall read_to;                 /* what was acknowledged before it has been read from the journal; us 0: not known */
     uint64_t epoch, lsn;                    /* of the cursor as we left it in the database */
     uint64_t rows_written, rows_repeated, rows_quarantined;

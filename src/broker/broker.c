@@ -179,6 +179,12 @@ fo_broker_regions(const struct fo_broker *b)
     return &b->ctx.regions;
 }
 
+const struct fo_epochs *
+fo_broker_epochs(const struct fo_broker *b)
+{
+    return &b->state.epochs;
+}
+
 static void
 reply(struct fo_broker *b, uint64_t request, enum fo_encoding enc, enum fo_err err, struct fo_buf *out)
 {

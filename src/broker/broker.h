@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "broker/config.h"
+#include "core/epochs.h"
 #include "ports/inbox.h"
 #include "ports/journal.h"
 #include "ports/transport.h"
@@ -52,6 +53,8 @@ void fo_broker_set_transport(struct fo_broker *b, struct fo_transport *transport
 /* Before the first step, if at all. */
 void fo_broker_set_ledger(struct fo_broker *b, struct fo_broker_ledger ledger);
 const struct fo_region_names *fo_broker_regions(const struct fo_broker *b);
+/* Of its own sequences; they stay as recovered. */
+const struct fo_epochs *fo_broker_epochs(const struct fo_broker *b);
 /* Takes the inputs and does what is due. Returns when it wants to be called again at the latest. */
 struct fo_instant fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count);
 /* The loop was at work from one instant to the other: a busy broker does more at a time. Without it the broker takes itself for idle. */

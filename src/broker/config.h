@@ -66,6 +66,15 @@ struct fo_config {
     struct { char *level; } log;
 };
 
+enum { FO_FRAME_OVERHEAD_MAX = 65536 };     /* of a batch's header and lengths over its records */
+
+/* The longest frame that a link takes and the journal stores. */
+static inline uint32_t
+fo_config_frame_bytes_max(const struct fo_config *c)
+{
+    return c->limits.batch_bytes_max + c->limits.event_bytes_max + FO_FRAME_OVERHEAD_MAX;
+}
+
 /* Reads and checks the file, and the schemas that it names. On error ret_fault.text says what and what to do, ret_fault.path is "FILE:LINE:COLUMN: key". */
 FO_MUST_CHECK enum fo_err fo_config_load(const char *path, struct fo_config **ret_config, struct fo_fault *ret_fault);
 /* The built-in types and those of a config, with their schemas. On error ret_fault.path is the key, as in "types[0].schema", and

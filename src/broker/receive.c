@@ -211,7 +211,8 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     r->ctx->counters.gap_batches += err == FO_ERR_GAP;
     if (err == FO_ERR_PROTO)
         refuse(r, err, "batch", b->header.region);
-    if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
+    /* One frame is always taken: a larger one than the limit would be repeated for ever. */
+    if (err != FO_OK || (r->store->queued_bytes > 0 && r->store->queued_bytes + b->frame.n > r->queue_bytes_max))
         return;
     err = stage(r, link.prev.seq, take_batch);
     if (err != FO_OK)

@@ -33,7 +33,7 @@ struct fo_receive {
     const uint8_t *fingerprint_key;
     struct fo_source source[FO_REGIONS_MAX];    /* by region index; [0]: no more than what was refused and names no known peer */
     struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
-    uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again */
+    uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again, but one is always taken */
 };
 
 void fo_receive_init(struct fo_receive *r, const struct fo_state *state);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A life of a journal in which everything happens that it does to its files: made anew, groups small and large, segment after segment,
- * checkpoints, trims, a clean close, a new epoch, a second start. And the judge who looks at what is left of it.
+ * checkpoints, trims, a clean close, a second start that has to begin a new epoch. And the judge who looks at what is left of it.
  *
  * Records are numbered from 0; the number stands in a record's count, and its body follows from it. */
 #pragma once

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL stopped and started under load, down at the start, or not there at all: publishing does not notice."""
+"""PostgreSQL stopped and started under load, down at the start, silent, or not there at all: publishing does not notice."""
 import json
+import socket
 import unittest
 
 from lib.cluster import running, wait_until
@@ -54,6 +55,23 @@ class Outage(unittest.TestCase):
             cluster["us-west-2"].start()
             wait_until(lambda: psql(f"SELECT (delivery_status->>'success')::boolean {where}") == "t", "the row says success")
             self.assertEqual(psql(f"SELECT count(*) {where}"), "1")
+
+
+class Unreachable(unittest.TestCase):
+    def test_a_stop_does_not_wait_for_a_server_that_never_answers(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            ledger = {"enabled": True, "conninfo": f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=fanout connect_timeout=600"}
+            with running(regions=["us-east-1"], extra={"ledger": ledger, "journal": {"durability": "process"}}) as cluster:
+                broker = cluster.first
+                self.assertTrue(broker.publish(id="kept")["success"])
+                with silent.accept()[0] as connection:
+                    self.assertGreater(len(connection.recv(4096)), 0)       # from now on the ledger waits for an answer
+                    broker.stop()
+                self.assertEqual(len(broker.log_lines("ledger_stop_cut_short")), 1)
+                self.assertIn("unsynced-boot -", (broker.dir / "data" / "region").read_text())     # the journal was closed in order
+                broker.start()
+                self.assertEqual([event["id"] for _, event in broker.fetch_all()], ["kept"])
 
 
 class NoDatabase(unittest.TestCase):

@@ -114,7 +114,7 @@ make_config(struct sim *s, struct node *n)
     c->limits.gather_us_max = is_busy(s, n) ? GATHER_US : 0;
     c->limits.requests_max = REQUESTS_MAX;
     c->limits.pending_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
-    c->limits.pending_bytes_max = 1 << 20;
+    c->limits.pending_bytes_max = s->seed % 16 == 0 ? 1 : 1 << 20;      /* 1: less than any frame */
     c->limits.tail_bytes_max = sim_below(s, 3) * sim_below(s, TAIL_BYTES_MAX);      /* of three nodes one keeps none */
     c->limits.fetches_max = READERS_MAX;
     c->limits.dedupe_events_max = EVENTS_MAX * 4;

@@ -16,19 +16,12 @@
 enum {
     INBOX_CAP = 8192,
     INPUTS_PER_STEP = 256,
-    FRAME_OVERHEAD_MAX = 65536,         /* of a batch's header and lengths over its records */
     FLUSH_MS = 2000,
     DRAIN_MS = 10000,
     LEDGER_STOP_MS = 2000,
     STATUS_EVERY_MS = 5000,
     WAKE_MS_MAX = 1000,
 };
-
-static uint32_t
-frame_bytes_max(const struct fo_config *c)
-{
-    return c->limits.batch_bytes_max + c->limits.event_bytes_max + FRAME_OVERHEAD_MAX;
-}
 
 /* Nobody has verified the frame: a relay within a relay is not looked into, however deep a stranger has nested them. */
 static bool
@@ -91,7 +84,7 @@ open_journal(struct fo_node *n, struct fo_journal_opened *ret_opened, struct fo_
 {
     const struct fo_config *c = n->config;
     struct fo_journal_config j = { .dir = c->data_dir, .region = c->region, .segment_bytes = c->journal.segment_bytes,
-        .record_bytes_max = frame_bytes_max(c), .bytes_max = c->journal.bytes_max,
+        .record_bytes_max = fo_config_frame_bytes_max(c), .bytes_max = c->journal.bytes_max,
         .is_synced = strcmp(c->journal.durability, "power") == 0, .stored = stored, .stored_ctx = n->inbox };
     enum fo_err err = fo_journal_file_open(&j, &n->journal, ret_opened, ret_fault);
 
@@ -99,11 +92,10 @@ open_journal(struct fo_node *n, struct fo_journal_opened *ret_opened, struct fo_
         return err;
     if (ret_opened->torn_bytes > 0)
         fo_log(FO_LOG_WARN, "journal_torn_tail_cut", FO_I("bytes", ret_opened->torn_bytes));
-    if (ret_opened->may_have_lost) {
-        fo_log(FO_LOG_WARN, "journal_may_have_lost", FO_S("why", "a restart of the machine under durability process, or damaged records"));
-        err = fo_journal_file_epoch_bump(n->journal, ret_fault);
-    }
-    return err;
+    if (ret_opened->may_have_lost)
+        fo_log(FO_LOG_WARN, "journal_may_have_lost", FO_S("why", "a restart of the machine under durability process, or damaged records"),
+            FO_I("epoch", fo_journal_file_epoch(n->journal)));
+    return FO_OK;
 }
 
 static void
@@ -151,7 +143,7 @@ open_transport(struct fo_node *n, struct fo_fault *ret_fault)
     struct fo_nng_peer peers[FO_REGIONS_MAX];
     struct fo_nng_config t = { .door = c->listen.door, .feed = c->listen.feed, .link = c->listen.link, .peers = peers, .peers_count = c->peers_count,
         .tls = { c->tls.cert, c->tls.key, c->tls.ca }, .requests_max = c->limits.requests_max, .request_bytes_max = c->limits.request_bytes_max,
-        .frame_bytes_max = frame_bytes_max(c), .inbox = n->inbox, .is_urgent = is_urgent };
+        .frame_bytes_max = fo_config_frame_bytes_max(c), .inbox = n->inbox, .is_urgent = is_urgent };
     enum fo_err err;
 
     for (unsigned i = 0; i < c->peers_count; i++)
@@ -167,7 +159,7 @@ open_ledger(struct fo_node *n, struct fo_fault *ret_fault)
 {
     const struct fo_config *c = n->config;
     struct fo_ledger_config l = { .conninfo = c->ledger.conninfo, .regions = fo_broker_regions(n->broker), .journal = n->journal, .inbox = n->inbox,
-        .rows_max = c->ledger.rows_max, .settle_wait_ms = c->ledger.settle_wait_ms, .answer_timeout_ms = c->ledger.answer_timeout_ms, .epoch = fo_journal_file_epoch(n->journal) };
+        .rows_max = c->ledger.rows_max, .settle_wait_ms = c->ledger.settle_wait_ms, .answer_timeout_ms = c->ledger.answer_timeout_ms, .epochs = *fo_broker_epochs(n->broker) };
     enum fo_err err;
 
     if (!c->ledger.is_enabled)
@@ -270,11 +262,13 @@ fo_node_close(struct fo_node *n)
 {
     if (n->transport != NULL && !fo_nng_transport_flush(n->transport, FLUSH_MS))
         fo_log(FO_LOG_WARN, "answers_not_flushed");
-    if (n->ledger != NULL)
-        fo_ledger_stop(n->ledger, LEDGER_STOP_MS);
-    if (n->broker != NULL)
-        fo_broker_destroy(n->broker);
-    fo_journal_file_close(n->journal);
+    if (n->ledger != NULL && !fo_ledger_stop(n->ledger, LEDGER_STOP_MS)) {
+        fo_journal_file_finish(n->journal);     /* the ledger's thread still has its readers, and the broker's names of regions */
+    } else {
+        if (n->broker != NULL)
+            fo_broker_destroy(n->broker);
+        fo_journal_file_close(n->journal);
+    }
     fo_schema_set_destroy(n->schemas);
     fo_key_pair_fini(&n->key);
     free(n->keys);

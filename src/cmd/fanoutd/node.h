@@ -23,5 +23,6 @@ struct fo_node {
 FO_MUST_CHECK enum fo_err fo_node_open(struct fo_node *n, const struct fo_config *config, struct fo_fault *ret_fault);
 /* Steps until a STOP input has drained or the journal has failed; notifies the service manager. FO_OK: drained. */
 FO_MUST_CHECK enum fo_err fo_node_run(struct fo_node *n);
-/* Lets the last answers leave, stops the ledger and the journal. The sockets are left to the exit of the process. */
+/* Lets the last answers leave, stops the ledger and the journal. The sockets are left to the exit of the process, and so is the ledger's
+ * thread, with what it borrows, while PostgreSQL does not answer. */
 void fo_node_close(struct fo_node *n);

@@ -217,6 +217,7 @@ test_ranges_and_sums(void **state)
     refused(GOOD "link:\n  window_batches: 5000000000\n", "10:3: link.window_batches", "whole number from 1 to 256");
     refused(GOOD "link:\n  low_share_percent: 34\n", "10:3: link.low_share_percent", "0 to 33");
     refused(GOOD "limits:\n  batch_bytes_max: 65536\n", "10:3: limits.batch_bytes_max", "at least limits.event_bytes_max");
+    refused(GOOD "limits:\n  pending_bytes_max: 1MiB\n", "10:3: limits.pending_bytes_max", "must be at least 1376256:");
     refused(GOOD "link:\n  window_bytes: 65536\n", "10:3: link.window_bytes", "no batch could be sent");
     refused(GOOD "limits:\n  requests_max: 100\n  fetches_max: 2000\n", "11:3: limits.fetches_max", "below limits.requests_max (100)");
     refused(GOOD "limits:\n  fetches_max: 1024\n", "10:3: limits.fetches_max", "below limits.requests_max (1024)");

@@ -124,22 +124,37 @@ the_epoch_is_the_time_of_creation_and_stays(void **state)
     assert_true(fo_journal_file_epoch(fx->journal) == epoch);
 }
 
+/* As after a restart of the machine in the middle of a run without sync. */
 static void
-a_bumped_epoch_is_later_and_stays(void **state)
+leave_unsynced(struct fx *fx, struct fo_identity *ret_id)
+{
+    assert_int_equal(fo_identity_load(fx->dir, "eu-west-1", ret_id, &fx->fault), FO_OK);
+    strcpy(ret_id->unsynced_boot, "00000000-0000-0000-0000-000000000000");
+    assert_int_equal(fo_identity_store(fx->dir, ret_id, &fx->fault), FO_OK);
+}
+
+/* The note that something may be lost never goes without the new epoch: both are in the file that the open leaves. */
+static void
+what_may_have_lost_begins_a_later_epoch_which_stays(void **state)
 {
     struct fx *fx = *state;
-    uint64_t epoch = 0;
+    struct fo_identity before, id;
 
     fx_open(fx);
-    for (int i = 0; i < 5; i++) {
-        uint64_t before = fo_journal_file_epoch(fx->journal);
-        assert_int_equal(fo_journal_file_epoch_bump(fx->journal, &fx->fault), FO_OK);
-        epoch = fo_journal_file_epoch(fx->journal);
-        assert_true(epoch > before);
-    }
     fx_close(fx);
+    for (int i = 0; i < 5; i++) {
+        leave_unsynced(fx, &before);
+        fx_open(fx);
+        assert_true(fx->opened.may_have_lost);
+        assert_true(fo_journal_file_epoch(fx->journal) > before.epoch);
+        assert_int_equal(fo_identity_load(fx->dir, "eu-west-1", &id, &fx->fault), FO_OK);
+        assert_true(id.epoch == fo_journal_file_epoch(fx->journal));
+        assert_string_equal(id.unsynced_boot, "-");
+        fx_close(fx);
+    }
     fx_open(fx);
-    assert_true(fo_journal_file_epoch(fx->journal) == epoch);
+    assert_false(fx->opened.may_have_lost);
+    assert_true(fo_journal_file_epoch(fx->journal) == id.epoch);
 }
 
 static void
@@ -190,8 +205,7 @@ an_unsynced_run_of_another_boot_may_have_lost(void **state)
     assert_false(fx->opened.may_have_lost);             /* killed in this boot: the page cache has it all */
     fx_close(fx);
 
-    strcpy(id.unsynced_boot, "00000000-0000-0000-0000-000000000000");
-    assert_int_equal(fo_identity_store(fx->dir, &id, &fx->fault), FO_OK);
+    leave_unsynced(fx, &id);
     fx_open(fx);
     assert_true(fx->opened.may_have_lost);
 }
@@ -219,7 +233,7 @@ main(void)
         cmocka_unit_test_setup_teardown(another_regions_directory_is_refused_untouched, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_journal_of_another_version_is_refused_untouched, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(the_epoch_is_the_time_of_creation_and_stays, fx_setup, fx_teardown),
-        cmocka_unit_test_setup_teardown(a_bumped_epoch_is_later_and_stays, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(what_may_have_lost_begins_a_later_epoch_which_stays, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_identity_is_refused, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(an_unsynced_run_of_another_boot_may_have_lost, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_is_said, fx_setup, fx_teardown),

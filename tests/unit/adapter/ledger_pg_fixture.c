@@ -58,7 +58,7 @@ open_journal(struct shop *s)
         .stored = on_stored, .stored_ctx = s };
     if (fo_journal_file_open(&config, &s->journal, &opened, &fault) != FO_OK)
         fail_msg("%s: %s", fault.path, fault.text);
-    s->epoch = fo_journal_file_epoch(s->journal);
+    fo_epochs_begin(&s->epochs, fo_journal_file_epoch(s->journal), s->next_seq);
 }
 
 void
@@ -103,7 +103,7 @@ void
 shop_start(struct shop *s)
 {
     struct fo_ledger_config config = { .conninfo = s->broker, .regions = &s->regions, .journal = s->journal, .inbox = s->inbox,
-        .epoch = s->epoch, .rows_max = s->rows_max, .settle_wait_ms = s->settle_wait_ms, .answer_timeout_ms = s->answer_timeout_ms };
+        .epochs = s->epochs, .rows_max = s->rows_max, .settle_wait_ms = s->settle_wait_ms, .answer_timeout_ms = s->answer_timeout_ms };
     struct fo_fault fault;
 
     assert_int_equal(fo_ledger_start(&config, &s->ledger, &fault), FO_OK);
@@ -112,8 +112,15 @@ shop_start(struct shop *s)
 void
 shop_stop(struct shop *s)
 {
-    fo_ledger_stop(s->ledger, 10000);
+    assert_true(fo_ledger_stop(s->ledger, 10000));
     s->ledger = NULL;
+}
+
+void
+shop_lose(struct shop *s, enum fo_lane lane, uint64_t first_seq)
+{
+    s->next_seq[lane] = first_seq;
+    fo_epochs_begin(&s->epochs, fo_epochs_current(&s->epochs) + 1, s->next_seq);
 }
 
 static void
@@ -142,7 +149,7 @@ shop_batch(struct shop *s, enum fo_lane lane, fo_region_set targets, const struc
 {
     static uint8_t bytes[FO_BATCH_EVENTS_MAX][1024];
     struct fo_slice record[FO_BATCH_EVENTS_MAX];
-    struct fo_batch_header h = { .region = fo_slice_str(s->regions.name[0]), .key_id = s->key.public_half.id, .epoch = s->epoch,
+    struct fo_batch_header h = { .region = fo_slice_str(s->regions.name[0]), .key_id = s->key.public_half.id, .epoch = fo_epochs_current(&s->epochs),
         .first_seq = s->next_seq[lane], .lane = lane, .count = count, .sealed_at = { accepted_us } };
     struct fo_buf frame;
 
@@ -189,7 +196,7 @@ shop_ack(struct shop *s, unsigned peer, enum fo_lane lane, uint64_t from, uint64
         .exception_count = x_count, .frame = FO_SLICE_LIT("ack") };
     struct fo_buf body;
 
-    a.span[0] = (struct fo_ack_span){ lane, s->epoch, from, to, attempts };
+    a.span[0] = (struct fo_ack_span){ lane, fo_epochs_of(&s->epochs, lane, to), from, to, attempts };
     if (x_count > 0)
         memcpy(a.exception, x, x_count * sizeof *x);
     fo_buf_init(&body);

@@ -20,7 +20,8 @@ struct shop {
     struct fo_key_pair key;
     struct fo_inbox *inbox;
     struct fo_ledger *ledger;
-    uint64_t epoch, next_seq[FO_LANES];
+    uint64_t next_seq[FO_LANES];
+    struct fo_epochs epochs;
     uint64_t durable_lsn;                   /* set by the journal's thread */
     uint32_t settle_wait_ms, rows_max, answer_timeout_ms;
 };
@@ -33,6 +34,8 @@ void shop_open_beside(struct shop *s, const struct shop *first);
 void shop_close(struct shop *s);
 void shop_start(struct shop *s);
 void shop_stop(struct shop *s);
+/* While stopped: a new epoch begins, in which that lane goes on with first_seq. */
+void shop_lose(struct shop *s, enum fo_lane lane, uint64_t first_seq);
 
 /* Stores a batch of these events, accepted at the given time (us since 1970), and returns its first sequence. Targets: mask. */
 uint64_t shop_batch(struct shop *s, enum fo_lane lane, fo_region_set targets, const struct event_text *events, uint32_t count, int64_t accepted_us);

@@ -239,7 +239,7 @@ test_stop_while_the_server_hangs(void **state)
     shop_start(&s);
     stream(&s, 10, NULL);
     shop_wait(&s, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'fanout %' AND datname = 'hangs' AND wait_event_type = 'Lock'", 1);
-    fo_ledger_stop(s.ledger, 50);
+    assert_true(fo_ledger_stop(s.ledger, 50));
     shop_start(&s);
     stream(&s, 10, NULL);
     fo_ledger_status(s.ledger, &status);
@@ -275,6 +275,28 @@ test_server_that_does_not_answer(void **state)
         "CREATE TRIGGER slow BEFORE INSERT ON realtime_fanout_log FOR EACH ROW EXECUTE FUNCTION slow()");
     stream(&s, 20, NULL);
     assert_each_once(&s);
+    shop_close(&s);
+}
+
+/* A bound that an administrator has set for the role or the database is not for the ledger; a statement that is canceled all the same is
+ * tried with less. */
+static void
+test_statement_that_may_not_take_long(void **state)
+{
+    struct shop s;
+
+    (void)state;
+    shop_open(&s, &pg, "hasty", true);
+    sql_do(s.owner, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END';"
+        "CREATE TRIGGER slow BEFORE INSERT ON realtime_fanout_log FOR EACH ROW EXECUTE FUNCTION slow();"
+        "CREATE FUNCTION hasty() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF (SELECT count(*) FROM added) > 8 THEN"
+        " RAISE EXCEPTION USING ERRCODE = ''57014''; END IF; RETURN NULL; END';"
+        "CREATE TRIGGER hasty AFTER INSERT ON realtime_fanout_log REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION hasty();"
+        "ALTER ROLE fanout_broker IN DATABASE hasty SET statement_timeout = '40ms'");
+    for (unsigned i = 0; i < 4; i++)
+        shop_many(&s, FO_LANE_LOW, 1, "l", 5, NOON);
+    shop_start(&s);
+    shop_wait(&s, SETTLED, 20);
     shop_close(&s);
 }
 
@@ -541,6 +563,7 @@ main(void)
         cmocka_unit_test(test_server_away_at_start_and_under_load),
         cmocka_unit_test(test_stop_while_the_server_hangs),
         cmocka_unit_test(test_server_that_does_not_answer),
+        cmocka_unit_test(test_statement_that_may_not_take_long),
         cmocka_unit_test(test_unmigrated_and_read_only_are_down),
         cmocka_unit_test(test_repeated_event_id_is_kept_beside),
         cmocka_unit_test(test_two_regions_with_the_same_ids),
