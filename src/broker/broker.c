@@ -32,9 +32,9 @@ ask_first(void *user, const struct fo_wait *t)
 {
     struct fo_broker *b = user;
     const struct fo_wait_event *e = &t->event[0];
+    const struct fo_known_event known = { e->tenant, e->id, e->position, e->targets, fo_state_lsn_at(&b->state, e->accepted_at) };
 
-    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, e->tenant, e->id,
-        fo_state_lsn_at(&b->state, e->accepted_at), fo_store_hurry(&b->store), b->ctx.wall) == FO_OK;
+    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, &known, fo_store_hurry(&b->store), b->ctx.wall) == FO_OK;
 }
 
 static void
