@@ -49,6 +49,7 @@ join_parts(struct fo_broker *b, uint64_t durable_lsn)
     b->intake.store = &b->store;
     b->intake.waits = &b->waits;
     b->intake.forward = &b->forward;
+    b->intake.verdicts = &b->receive.verdicts;
     b->intake.dedupe = &b->dedupe;
     b->intake.pool = &b->pool;
     b->intake.fingerprint_key = b->fingerprint_key;

@@ -198,7 +198,8 @@ answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const stru
         w->need_seq[known->lane] = known->seq;
     for (unsigned p = 0; w->target != NULL && p < peers; p++)
         if (in->forward->peer[p + 1].link.lane[known->lane].acked_seq >= known->seq)
-            w->target[i * peers + p] = (struct fo_wait_target){ .state = FO_DELIVERY_DELIVERED, .latency_us = -1 };
+            w->target[i * peers + p] = (struct fo_wait_target){ .is_over = true, .latency_us = -1,
+                .state = (uint8_t)fo_verdicts_of(in->verdicts, p + 1, (enum fo_lane)known->lane, known->seq) };
 }
 
 static enum fo_err
@@ -243,8 +244,6 @@ read_event(struct fo_intake *in, struct fo_wait *w, struct fo_slice bytes, struc
         return err;
     if (e->sourceregion.n > 0 && !fo_slice_is_equal(e->sourceregion, fo_slice_str(fo_context_name(ctx, 0))))
         return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, "sourceregion", "this broker's region, %s, or nothing", fo_context_name(ctx, 0));
-    if (e->expirytime.us != 0 && e->expirytime.us <= ctx->wall.us)
-        return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
     if (e->id.n == 0)
         err = give_id(in, w, e);
     if (err != FO_OK)
@@ -265,6 +264,8 @@ take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate
         answer_duplicate(in, w, i, &c->event, known);
         return FO_OK;
     }
+    if (c->event.expirytime.us != 0 && c->event.expirytime.us <= in->ctx->wall.us)
+        return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
     err = accept(in, w, i, &c->event, &c->fp);
     return err == FO_OK ? FO_OK : fo_fault_set(fault, err, "", "memory; retry later");
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "broker/forward.h"
 #include "broker/store.h"
+#include "broker/verdicts.h"
 #include "broker/waits.h"
 #include "core/dedupe.h"
 #include "core/gather.h"
@@ -17,6 +18,7 @@ struct fo_intake {
     struct fo_store *store;
     struct fo_waits *waits;
     struct fo_forward *forward;                     /* asked only what is acked already */
+    const struct fo_verdicts *verdicts;
     struct fo_dedupe *dedupe;
     struct fo_batch_pool *pool;
     const uint8_t *fingerprint_key;

@@ -342,6 +342,7 @@ apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, stru
         n = pick_exceptions(c, i, &span, x);
         a.exception_count += n;
         a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
+        fo_verdicts_note(&r->verdicts, peer, i, x, n);
         fo_waits_settled(r->waits, peer, i, &span, x, n);
         r->ctx->counters.excepted_events += n;
         backlog -= r->forward->peer[peer].link.lane[i].backlog_events;

@@ -8,6 +8,7 @@
 #pragma once
 #include "broker/forward.h"
 #include "broker/store.h"
+#include "broker/verdicts.h"
 #include "broker/waits.h"
 #include "core/chain.h"
 #include "core/dedupe.h"
@@ -29,6 +30,7 @@ struct fo_receive {
     const struct fo_epochs *epochs;             /* our own */
     const uint8_t *fingerprint_key;
     struct fo_source source[FO_REGIONS_MAX];
+    struct fo_verdicts verdicts;                /* of peers, on our own events */
     struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again */
 };

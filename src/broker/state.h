@@ -45,7 +45,7 @@ void fo_state_apply_lane(struct fo_state *s, enum fo_lane lane, uint64_t lsn);
 void fo_state_apply_mark(struct fo_state *s, uint64_t lsn, struct fo_wall at);
 /* Newest LSN from which at least `events` events follow; the oldest remembered when there are fewer. */
 uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);
-/* Newest remembered LSN appended at or before t; 0: none. */
+/* Newest remembered LSN appended before t; 0: none. What was appended at t itself may stand on either side of a checkpoint of that time. */
 uint64_t fo_state_lsn_at(const struct fo_state *s, struct fo_wall t);
 
 /* [peer, arrived_at_us, [[lane, epoch, from, to, attempts]...], [[lane, seq, verdict]...], frame, via] as msgpack. */

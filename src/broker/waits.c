@@ -145,7 +145,7 @@ count_targets(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i,
         if (!(t->event[i].targets >> (p + 1) & 1))
             continue;
         *ret_delivered += g->state == FO_DELIVERY_DELIVERED;
-        *ret_open += g->state == FO_DELIVERY_PENDING;
+        *ret_open += g->state == FO_DELIVERY_PENDING && !g->is_over;
     }
 }
 

@@ -11,7 +11,7 @@
 #include "core/link.h"
 #include "wire/door.h"
 
-struct fo_wait_target { uint8_t region; uint8_t state; uint32_t attempts; int64_t latency_us; };
+struct fo_wait_target { bool is_over; uint8_t state; uint32_t attempts; int64_t latency_us; };    /* is_over: nothing more will be heard, also of a pending one */
 struct fo_wait_event {
     const struct fo_fault *fault;       /* why it was refused; null: it was not */
     struct fo_slice id;
