@@ -301,6 +301,8 @@ take_stored(struct fo_broker *b, const struct fo_input *in)
     fo_store_stored(&b->store, in->err, in->lsn, batch_durable, b);
     if (in->err != FO_OK)
         return;
+    for (; b->store.has_settled_exceptions != 0; b->store.has_settled_exceptions &= b->store.has_settled_exceptions - 1)
+        b->forward.peer[__builtin_ctzll(b->store.has_settled_exceptions)].wants_ack = true;
     if (b->queries != NULL)
         fo_queries_stored(b->queries, b->store.stored_items);
     fo_fetches_deliver(&b->fetches, in->lsn);

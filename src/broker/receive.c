@@ -12,7 +12,8 @@
 /* An epoch is a time. One from far ahead would make all that its region ever says later old. */
 enum { EPOCH_AHEAD_MS_MAX = 24 * 3600 * 1000 };
 
-enum { REFUSALS_LOGGED_MAX = 20 };      /* in a second */
+enum { LOGGED_MAX = 20 };               /* in a second, of a kind */
+enum { HIGH_EXCEPTIONS_MIN = 128 };     /* of FO_EXCEPTIONS_MAX: what the other lanes leave to the high one */
 enum { IDS_AHEAD = 16 };                /* whose places in the table are fetched before they are remembered */
 
 void
@@ -37,20 +38,26 @@ fo_receive_verdict(const struct fo_context *ctx, struct fo_slice source, struct 
     return 0;
 }
 
+/* Anybody can send frames that are logged; the log is not theirs to fill. */
+static bool
+may_log(const struct fo_receive *r, struct fo_log_share *l)
+{
+    if (fo_instant_since(r->ctx->now, l->from).ns >= 1000000000) {
+        l->from = r->ctx->now;
+        l->count = 0;
+    }
+    l->unlogged += l->count >= LOGGED_MAX;
+    return l->count++ < LOGGED_MAX;
+}
+
 static void
 refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice region)
 {
     char name[FO_REGION_BYTES_MAX + 1];
 
     r->ctx->counters.refused_frames++;
-    if (fo_instant_since(r->ctx->now, r->refusals.from).ns >= 1000000000) {
-        r->refusals.from = r->ctx->now;
-        r->refusals.count = 0;
-    }
-    if (r->refusals.count++ >= REFUSALS_LOGGED_MAX) {
-        r->refusals.unlogged++;         /* anybody can send such frames; the log is not theirs to fill */
+    if (!may_log(r, &r->refusals))
         return;
-    }
     snprintf(name, sizeof name, "%.*s", (int)region.n, region.n ? (const char *)region.p : "");
     fo_log(FO_LOG_WARN, "frame_refused", FO_E(err), FO_S("kind", kind), FO_S("claims_region", name), FO_I("unlogged_before", r->refusals.unlogged));
     r->refusals.unlogged = 0;
@@ -93,23 +100,28 @@ remember_ids(struct fo_receive *r, struct ids *ids)
 
 /* Judges each record; exceptions go to ret_x. */
 static unsigned
-judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX])
+judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX], struct ids *ret_ids)
 {
-    static struct ids ids;              /* loop thread only */
     unsigned n = 0;
 
-    ids.count = 0;
+    ret_ids->count = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct fo_event e;
 
         b->verdict[i] = fo_receive_verdict(r->ctx, b->header.region, b->record[i], r->ctx->wall, &e);
         if (e.id.n > 0)
-            note_id(&ids, b, i, &e);
+            note_id(ret_ids, b, i, &e);
         if (b->verdict[i] != 0)
             ret_x[n++] = (struct fo_exception){ b->header.lane, b->header.first_seq + i, (enum fo_verdict)b->verdict[i] };
     }
-    remember_ids(r, &ids);
     return n;
+}
+
+/* Whether that many exceptions more can be told to the source, until it has settled those that it was told. One batch always can. */
+static bool
+has_room_for(const struct fo_source *s, enum fo_lane lane, unsigned n)
+{
+    return n == 0 || s->exception_count == 0 || s->exception_count + n <= FO_EXCEPTIONS_MAX - (lane == FO_LANE_HIGH ? 0 : HIGH_EXCEPTIONS_MIN);
 }
 
 /* What was said of a lane's sequences from `seq` on is void: they are given out again, or lost. */
@@ -130,16 +142,18 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     struct fo_batch *b = *take_batch;
     struct fo_source *s = &r->source[b->source];
     struct fo_exception x[FO_BATCH_EVENTS_MAX];
+    static struct ids ids;              /* loop thread only */
     enum fo_lane lane = b->header.lane;
     uint64_t epoch = b->header.epoch, last = fo_batch_last_seq(b);
     unsigned n;
 
-    if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
-        return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
     if (epoch != s->chain[lane].staged.epoch)
         forget_from(s, lane, prev_seq + 1);     /* a later epoch gives out again what its sender had lost */
     b->at = r->ctx->wall;
-    n = judge_records(r, b, x);
+    n = judge_records(r, b, x, &ids);
+    if (!has_room_for(s, lane, n))
+        return FO_ERR_FULL;
+    remember_ids(r, &ids);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
         return FO_ERR_NO_MEMORY;
     for (unsigned i = 0; i < n; i++)
@@ -211,8 +225,10 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
         return;
     err = stage(r, link.prev.seq, take_batch);
-    if (err != FO_OK)
-        fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)));
+    if (err == FO_OK || !may_log(r, &r->unstaged))
+        return;
+    fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)), FO_I("unlogged_before", r->unstaged.unlogged));
+    r->unstaged.unlogged = 0;
 }
 
 void
