@@ -313,12 +313,12 @@ forget_settled(struct fo_source *s, const uint64_t settled_seq[FO_LANES])
 
 /* The exceptions of one lane within a span, in out. */
 static unsigned
-pick_exceptions(const struct fo_control *c, enum fo_lane lane, const struct fo_settled *span, struct fo_exception *out)
+pick_exceptions(const struct fo_control *c, enum fo_lane lane, uint64_t from_seq, uint64_t to_seq, struct fo_exception *out)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < c->exception_count; i++)
-        if (c->exception[i].lane == lane && c->exception[i].seq >= span->from_seq && c->exception[i].seq <= span->to_seq)
+        if (c->exception[i].lane == lane && c->exception[i].seq >= from_seq && c->exception[i].seq <= to_seq)
             out[n++] = c->exception[i];
     return n;
 }
@@ -333,36 +333,54 @@ clamped(const struct fo_receive *r, unsigned peer, enum fo_lane lane, const stru
     return c->epoch_acked[lane] != fo_epochs_current(r->epochs) && cum > tail ? tail : cum;
 }
 
+/* The link goes on, and whoever waits hears of it. FO_ERR_STALE: nothing new. */
+static enum fo_err
+settle(struct fo_receive *r, unsigned peer, enum fo_lane lane, const struct fo_control *c, uint64_t cum, uint32_t *ret_attempts)
+{
+    static struct fo_exception x[FO_EXCEPTIONS_MAX];    /* loop thread only */
+    struct fo_link *l = &r->forward->peer[peer].link;
+    uint64_t backlog = l->lane[lane].backlog_events;
+    struct fo_settled span;
+    enum fo_err err = fo_link_ack(l, lane, cum, r->ctx->now, &span);
+    unsigned n;
+
+    *ret_attempts = 1;
+    if (err != FO_OK)
+        return err;
+    n = pick_exceptions(c, lane, span.from_seq, span.to_seq, x);
+    fo_verdicts_note(&r->verdicts, peer, lane, x, n);
+    fo_waits_settled(r->waits, peer, lane, &span, x, n);
+    r->ctx->counters.excepted_events += n;
+    backlog -= l->lane[lane].backlog_events;
+    r->ctx->counters.delivered_events += backlog > n ? backlog - n : 0;     /* the peer may have named what was not for it */
+    *ret_attempts = span.attempts;
+    return FO_OK;
+}
+
+/* On a full disk acks count although they cannot be recorded: else nothing would be trimmed, and it would stay full. The next record
+ * covers them too: until that one is durable, the peer repeats all that it has said of them. */
 static void
 apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, struct fo_slice frame)
 {
     static struct fo_ack_record a;      /* loop thread only; too large for the stack's taste */
+    bool has_record = fo_store_reserve_ack(r->store, frame.n) == FO_OK;
 
-    if (fo_store_reserve_ack(r->store, frame.n) != FO_OK)
-        return;                         /* what cannot be recorded is not taken; the peer says it again */
+    if (!has_record && r->store->failure != FO_ERR_NO_SPACE)
+        return;                         /* the peer says it again */
     a = (struct fo_ack_record){ .peer = fo_slice_str(fo_context_name(r->ctx, peer)), .arrived_at = r->ctx->wall, .frame = frame };
     if (r->forward->peer[peer].via != 0)
         a.via = fo_slice_str(fo_context_name(r->ctx, r->forward->peer[peer].via));
     for (int i = 0; i < FO_LANES; i++) {
-        uint64_t cum = clamped(r, peer, i, c);
-        struct fo_exception *x = &a.exception[a.exception_count];
-        struct fo_settled span;
-        unsigned n;
-        uint64_t backlog = r->forward->peer[peer].link.lane[i].backlog_events;
-        enum fo_err err = fo_link_ack(&r->forward->peer[peer].link, i, cum, r->ctx->now, &span);
+        uint64_t cum = clamped(r, peer, i, c), from = r->store->recorded_seq[peer][i] + 1;
+        uint32_t attempts;
+        enum fo_err err = settle(r, peer, i, c, cum, &attempts);
 
         if (err == FO_ERR_PROTO)
             refuse(r, err, "ack", c->region);
-        if (err != FO_OK)
+        if (err == FO_ERR_PROTO || !has_record || cum < from)
             continue;
-        n = pick_exceptions(c, i, &span, x);
-        a.exception_count += n;
-        a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
-        fo_verdicts_note(&r->verdicts, peer, i, x, n);
-        fo_waits_settled(r->waits, peer, i, &span, x, n);
-        r->ctx->counters.excepted_events += n;
-        backlog -= r->forward->peer[peer].link.lane[i].backlog_events;
-        r->ctx->counters.delivered_events += backlog > n ? backlog - n : 0;  /* the peer may have named what was not for it */
+        a.exception_count += pick_exceptions(c, i, from, cum, &a.exception[a.exception_count]);
+        a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, cum), from, cum, attempts };
     }
     if (a.span_count > 0 && fo_store_add_ack(r->store, peer, &a) != FO_OK)
         fo_log(FO_LOG_ERROR, "ack_not_recorded", FO_S("peer", fo_context_name(r->ctx, peer)));

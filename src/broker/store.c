@@ -26,7 +26,7 @@ fo_store_init(struct fo_store *s, struct fo_context *ctx, struct fo_state *state
     s->last = &s->first;
     for (unsigned p = 1; p < ctx->regions.count; p++)
         for (int i = 0; i < FO_LANES; i++)
-            s->settled_seq[p][i] = state->link[p][i].acked_seq;
+            s->settled_seq[p][i] = s->recorded_seq[p][i] = state->link[p][i].acked_seq;
 }
 
 /* is_reserved: one of those that were put aside; else they stay where they are. */
@@ -156,6 +156,8 @@ fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *
     }
     fo_buf_fit(&it->body);                  /* what was reserved for the most exceptions is seldom used */
     it->peer = peer;
+    for (unsigned i = 0; i < a->span_count; i++)
+        s->recorded_seq[peer][a->span[i].lane] = a->span[i].to_seq;
     it->is_urgent = a->exception_count > 0;     /* until it is durable, the peer has that much less room for others */
     s->queued_acks++;
     if (s->next_append == NULL)

@@ -25,6 +25,7 @@ struct fo_store {
     uint64_t queued_items, stored_items;            /* ever; checkpoints not counted */
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
     uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */
+    uint64_t recorded_seq[FO_REGIONS_MAX][FO_LANES];    /* by queued ones too; settled_seq <= recorded_seq */
     fo_region_set has_settled_exceptions;           /* peers who need not repeat theirs once they are told: whoever tells them clears it */
     unsigned queued_acks;
     unsigned urgent_count;                          /* items that should not wait for company: batches, and acks with exceptions */

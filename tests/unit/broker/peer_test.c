@@ -171,6 +171,9 @@ setup(void **state)
     w.wall_base_us = 1770000000000000;
     w.config = *ports_config();
     w.config.limits.pending_bytes_max = 64 << 20;
+    w.config.limits.request_bytes_max = 1 << 20;
+    w.config.limits.pending_events_max = 10000;
+    w.config.limits.batch_events_max = FO_BATCH_EVENTS_MAX;
     ports_init(&w.ports);
     w.ports.on_send = on_send;
     w.ports.on_reply = on_reply;
@@ -242,12 +245,56 @@ a_peer_is_told_at_once_that_its_exceptions_are_settled(void **state)
     assert_int_equal(w.heard.settled_seq[FO_LANE_NORMAL], 1);
 }
 
+/* A full disk becomes less full by what acks let go of: more of them than can wait for a place on it count, and are recorded later. */
+static void
+acks_count_while_the_disk_is_full(void **state)
+{
+    enum { EVENTS = 1500, FIRST = 1024 };
+    static struct fo_control ack;
+    static char text[64 << 10];
+    size_t at = (size_t)sprintf(text, "{\"events\":[");
+    const struct fo_link_lane *lane = &w.broker->forward.peer[PEER].link.lane[FO_LANE_NORMAL];
+
+    (void)state;
+    for (int i = 0; i < EVENTS; i++)
+        at += (size_t)sprintf(text + at, "%s{\"type\":\"custom\",\"targets\":[\"us-west-2\"]", i ? "}," : "");
+    sprintf(text + at, "}]}");
+    ask(1, text);
+    store_all();
+    assert_int_equal(lane->tail_seq, EVENTS);
+    for (uint64_t i = 1; i <= EVENTS; i++) {
+        ack = (struct fo_control){ .epoch_acked = { 0, EPOCH, 0 }, .cum_seq = { 0, i, 0 } };
+        if (i > FIRST) {
+            ack.exception[0] = (struct fo_exception){ FO_LANE_NORMAL, FIRST + 1, FO_VERDICT_EXPIRED };
+            ack.exception_count = 1;
+        }
+        peer_says(&ack);
+        pass(1);
+        (void)stored(FO_ERR_NO_SPACE);
+    }
+    assert_int_equal(w.broker->store.failure, FO_ERR_NO_SPACE);
+    assert_int_equal(lane->acked_seq, EVENTS);
+    assert_true(w.broker->store.recorded_seq[PEER][FO_LANE_NORMAL] < EVENTS);
+    pass(300);
+    store_all();
+    peer_says(&ack);                        /* as each heartbeat does */
+    for (int i = 0; i < 50; i++) {
+        pass(60);
+        store_all();
+    }
+    assert_int_equal(w.broker->store.settled_seq[PEER][FO_LANE_NORMAL], EVENTS);
+    assert_int_equal(w.broker->state.link[PEER][FO_LANE_NORMAL].acked_seq, EVENTS);
+    assert_int_equal(fo_verdicts_of(&w.broker->receive.verdicts, PEER, FO_LANE_NORMAL, FIRST + 1), FO_DELIVERY_EXPIRED);
+    assert_int_equal(w.broker->ctx.counters.excepted_events, 1);
+}
+
 int
 main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = { TEST(one_undeliverable_event_does_not_stop_its_source), TEST(undeliverable_events_leave_room_for_the_high_lane),
-        TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled) };
+        TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
+        TEST(acks_count_while_the_disk_is_full) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
