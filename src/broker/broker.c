@@ -229,7 +229,7 @@ is_share_used(const struct fo_broker *b)
     if (b->ctx.regions.count == 1 || c->journal.bytes_max == 0)
         return false;
     share = share > 2 * (uint64_t)c->journal.segment_bytes ? share - c->journal.segment_bytes : c->journal.segment_bytes;
-    return end - fo_forward_oldest_lsn(&b->forward, end) + b->store.queued_bytes > share;
+    return end - fo_forward_oldest_lsn(&b->forward, end) + b->store.queued_frame_bytes > share;
 }
 
 static void

@@ -156,6 +156,8 @@ open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_
 {
     struct fo_batch *b = in->open[lane];
 
+    if (b != NULL && b->targets != targets && b->count < left)
+        left = b->count;                /* targets alternate: the next run is as long as this one, say */
     if (b != NULL && (b->targets != targets || b->count >= in->ctx->config->limits.batch_events_max || b->built.n - FO_BATCH_HEAD_ROOM + bytes > b->bytes_max))
         seal(in, lane);
     if (in->open[lane] == NULL)

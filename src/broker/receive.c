@@ -222,7 +222,9 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     r->ctx->counters.gap_batches += err == FO_ERR_GAP;
     if (err == FO_ERR_PROTO)
         refuse(r, err, "batch", b->header.region);
-    if (err != FO_OK || r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
+    if (err != FO_OK || r->store->failure != FO_OK)
+        return;                         /* what cannot be stored is not hoarded: it comes again */
+    if (r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
         return;
     err = stage(r, link.prev.seq, take_batch);
     if (err == FO_OK || !may_log(r, &r->unstaged))

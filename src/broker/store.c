@@ -118,7 +118,8 @@ fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch)
     s->reserved -= is_own;
     it->batch = *take_batch;
     *take_batch = NULL;
-    s->queued_bytes += it->batch->frame.n;
+    s->queued_bytes += fo_batch_bytes(it->batch);
+    s->queued_frame_bytes += it->batch->frame.n;
     s->queued_events += it->batch->count;
     it->is_urgent = true;
     queue(s, it);
@@ -330,7 +331,8 @@ fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_st
         s->stored_items += !it->is_checkpoint;
         s->queued_acks -= it->batch == NULL && !it->is_checkpoint;
         if (it->batch != NULL) {
-            s->queued_bytes -= it->batch->frame.n;
+            s->queued_bytes -= fo_batch_bytes(it->batch);
+            s->queued_frame_bytes -= it->batch->frame.n;
             s->queued_events -= it->batch->count;
             durable(user, &it->batch);
             fo_assert(it->batch == NULL);

@@ -21,7 +21,8 @@ struct fo_store {
     struct fo_store_item *next_append;              /* first one not yet handed to the journal */
     struct fo_store_item *free; unsigned free_count;
     unsigned reserved;                              /* of the free ones: for own batches that are open */
-    uint64_t queued_bytes, queued_events;
+    uint64_t queued_bytes, queued_events;           /* of batches; bytes of memory, much more than their frames when those are small */
+    uint64_t queued_frame_bytes;
     uint64_t queued_items, stored_items;            /* ever; checkpoints not counted */
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
     uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */

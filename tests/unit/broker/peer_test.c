@@ -4,6 +4,7 @@
 #include "../../fuzz/ports.h"
 #include "broker/parts.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -171,7 +172,7 @@ setup(void **state)
     w.wall_base_us = 1770000000000000;
     w.config = *ports_config();
     w.config.limits.pending_bytes_max = 64 << 20;
-    w.config.limits.request_bytes_max = 1 << 20;
+    w.config.limits.request_bytes_max = w.config.limits.batch_bytes_max = 1 << 20;
     w.config.limits.pending_events_max = 10000;
     w.config.limits.batch_events_max = FO_BATCH_EVENTS_MAX;
     ports_init(&w.ports);
@@ -288,13 +289,59 @@ acks_count_while_the_disk_is_full(void **state)
     assert_int_equal(w.broker->ctx.counters.excepted_events, 1);
 }
 
+/* Of small batches the frames are the least part. */
+static void
+what_waits_for_the_disk_is_counted_as_memory(void **state)
+{
+    (void)state;
+    w.broker->receive.queue_bytes_max = 1 << 20;
+    for (uint64_t i = 1; i <= 200; i++)
+        peer_batch(FO_LANE_NORMAL, i, 1, 0);
+    assert_in_range(w.broker->store.queued_bytes, 1, (1 << 20) + sizeof(struct fo_batch));
+    assert_in_range(w.broker->receive.source[PEER].chain[FO_LANE_NORMAL].staged.seq, 2, 1 + (1 << 20) / sizeof(struct fo_batch));
+}
+
+static void
+nothing_is_taken_from_peers_that_cannot_be_stored(void **state)
+{
+    (void)state;
+    peer_batch(FO_LANE_NORMAL, 1, 1, 0);
+    assert_true(stored(FO_ERR_NO_SPACE));
+    peer_batch(FO_LANE_NORMAL, 2, 1, 0);
+    assert_int_equal(w.broker->receive.source[PEER].chain[FO_LANE_NORMAL].staged.seq, 1);
+    pass(300);
+    store_all();
+    peer_batch(FO_LANE_NORMAL, 2, 1, 0);
+    store_all();
+    assert_int_equal(held(FO_LANE_NORMAL).seq, 2);
+}
+
+static void
+batches_that_alternate_take_no_room_for_all_that_is_left(void **state)
+{
+    enum { EVENTS = 1000 };
+    static char text[128 << 10];
+    size_t at = (size_t)sprintf(text, "{\"events\":["), before;
+
+    (void)state;
+    for (int i = 0; i < EVENTS; i++)
+        at += (size_t)sprintf(text + at, "%s{\"type\":\"custom\",\"targets\":[\"%s\"]", i ? "}," : "", world_regions.name[1 + i % 2]);
+    sprintf(text + at, "}]}");
+    before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    ask(1, text);
+    assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd - before, 0, EVENTS * (sizeof(struct fo_batch) + FO_BATCH_HEAD_ROOM + 8192));
+    assert_int_equal(w.broker->store.queued_events, EVENTS);
+    store_all();
+}
+
 int
 main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = { TEST(one_undeliverable_event_does_not_stop_its_source), TEST(undeliverable_events_leave_room_for_the_high_lane),
         TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
-        TEST(acks_count_while_the_disk_is_full) };
+        TEST(acks_count_while_the_disk_is_full), TEST(what_waits_for_the_disk_is_counted_as_memory), TEST(nothing_is_taken_from_peers_that_cannot_be_stored),
+        TEST(batches_that_alternate_take_no_room_for_all_that_is_left) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
