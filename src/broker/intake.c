@@ -196,8 +196,7 @@ answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const stru
     in->ctx->counters.duplicate_events++;
     if (!is_own)
         return;
-    if (w->need_seq[known->lane] < known->seq)
-        w->need_seq[known->lane] = known->seq;
+    fo_wait_needs(w, (enum fo_lane)known->lane, known->seq);
     for (unsigned p = 0; w->target != NULL && p < peers; p++)
         if (in->forward->peer[p + 1].link.lane[known->lane].acked_seq >= known->seq)
             w->target[i * peers + p] = (struct fo_wait_target){ .is_over = true, .latency_us = -1,
@@ -226,7 +225,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     b->built.n += LENGTH_BYTES + record_bytes;
     entry.seq = ++in->last_seq[e->lane];
     fo_wait_accepted(in->ctx, w, i, &(struct fo_wait_event){ .id = e->id, .position = { in->epoch, entry.seq, e->lane }, .targets = targets, .accepted_at = in->ctx->wall });
-    w->need_seq[e->lane] = entry.seq;
+    fo_wait_needs(w, e->lane, entry.seq);
     return fo_dedupe_add(in->dedupe, &entry);
 }
 
@@ -341,6 +340,8 @@ check_room(const struct fo_intake *in, const struct fo_request *req, size_t req_
         return fo_fault_set(fault, FO_ERR_IO, "", "a working disk; this broker accepts nothing more and is to be restarted");
     if (pending > 0 && pending + req->events_count > c->limits.pending_events_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once; %u wait for the disk (limits.pending_events_max)", (unsigned)pending);
+    if (req->wait != FO_WAIT_ACCEPTED && in->waits->waiting_events > 0 && in->waits->waiting_events + req->events_count > c->limits.waiting_events_max)
+        return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once that wait for peers, or none that does; %u wait (limits.waiting_events_max)", in->waits->waiting_events);
     if (in->waits->durable_bytes > 0 && in->waits->durable_bytes + in->store->queued_bytes + req_bytes > c->limits.pending_bytes_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer bytes at once; what waits for the disk fills limits.pending_bytes_max");
     return FO_OK;

@@ -115,6 +115,7 @@ make_config(struct sim *s, struct node *n)
     c->limits.requests_max = REQUESTS_MAX;
     c->limits.pending_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.pending_bytes_max = 1 << 20;
+    c->limits.waiting_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.tail_bytes_max = sim_below(s, 3) * sim_below(s, TAIL_BYTES_MAX);      /* of three nodes one keeps none */
     c->limits.fetches_max = READERS_MAX;
     c->limits.dedupe_events_max = EVENTS_MAX * 4;
@@ -151,6 +152,8 @@ check_bounds(struct sim *s, const struct node *n)
             if (l->window.count > 1 && l->window.bytes > n->config.link.window_bytes + n->config.limits.batch_bytes_max + 8192)
                 sim_fail(s, "%s has %llu bytes in flight", region_name(n->index), (unsigned long long)l->window.bytes);
         }
+    if (b->waits.waiting_events > n->config.limits.waiting_events_max)
+        sim_fail(s, "%s holds %u events that wait for peers", region_name(n->index), b->waits.waiting_events);
     if (b->store.queued_events > n->config.limits.pending_events_max + EVENTS_MAX || b->pool.free_count > b->pool.free_max)
         sim_fail(s, "%s holds %llu events that wait for the disk", region_name(n->index), (unsigned long long)b->store.queued_events);
 }

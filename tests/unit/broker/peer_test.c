@@ -334,6 +334,33 @@ batches_that_alternate_take_no_room_for_all_that_is_left(void **state)
     store_all();
 }
 
+static void
+events_that_wait_for_peers_are_bounded(void **state)
+{
+    static struct fo_control ack;
+    const char *two = "{\"wait\":\"all\",\"timeoutMs\":5000,\"events\":[{\"type\":\"custom\",\"targets\":[\"us-west-2\"]},{\"type\":\"custom\",\"targets\":[\"us-west-2\"]}]}";
+
+    (void)state;
+    w.config.limits.waiting_events_max = 3;
+    ask(1, two);
+    store_all();
+    ask(2, two);
+    assert_non_null(strstr(w.answer[2], "\"code\":\"busy\""));
+    ask(3, "{\"type\":\"custom\"}");      /* waits for the disk alone */
+    store_all();
+    assert_non_null(strstr(w.answer[3], "\"position\""));
+    assert_string_equal(w.answer[1], "");
+    ack = (struct fo_control){ .epoch_acked = { 0, EPOCH, 0 }, .cum_seq = { 0, 2, 0 } };
+    peer_says(&ack);
+    assert_non_null(strstr(w.answer[1], "\"state\":\"delivered\""));
+    ask(4, two);
+    store_all();
+    assert_string_equal(w.answer[4], "");
+    pass(5001);
+    assert_non_null(strstr(w.answer[4], "\"state\":\"pending\""));
+    assert_int_equal(w.broker->waits.waiting_events, 0);
+}
+
 int
 main(void)
 {
@@ -341,7 +368,7 @@ main(void)
     const struct CMUnitTest tests[] = { TEST(one_undeliverable_event_does_not_stop_its_source), TEST(undeliverable_events_leave_room_for_the_high_lane),
         TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
         TEST(acks_count_while_the_disk_is_full), TEST(what_waits_for_the_disk_is_counted_as_memory), TEST(nothing_is_taken_from_peers_that_cannot_be_stored),
-        TEST(batches_that_alternate_take_no_room_for_all_that_is_left) };
+        TEST(batches_that_alternate_take_no_room_for_all_that_is_left), TEST(events_that_wait_for_peers_are_bounded) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
