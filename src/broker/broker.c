@@ -115,7 +115,7 @@ fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, str
     if (b == NULL)
         return fo_fault_set(ret_fault, FO_ERR_NO_MEMORY, "", "memory");
     b->ctx = (struct fo_context){ .config = setup->config, .journal = setup->journal, .transport = setup->transport, .key = setup->key,
-        .keys = setup->keys, .schemas = setup->schemas, .now = now, .wall = wall, .started_at = now };
+        .keys = setup->keys, .schemas = setup->schemas, .now = now, .wall = wall, .started_at = now, .started_wall = wall };
     fo_rng_init(&b->ctx.rng, setup->seed);
     b->ctx.session = fo_rng_next(&b->ctx.rng) | 1;
     b->ctx.epoch = setup->epoch;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000, GATHER_US = 100000, TAIL_BYTES_MAX = 1 << 17 };
+enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000, RTT_MS_MAX = 10000, GATHER_US = 100000, TAIL_BYTES_MAX = 1 << 17 };
 static const int64_t ms = 1000000;
 
 static uint64_t
@@ -145,6 +145,9 @@ check_bounds(struct sim *s, const struct node *n)
 
     if (b->waits.count + b->fetches.audience.parked_count > n->open_count)
         sim_fail(s, "%s keeps %u waits and %u fetches of %u open requests", region_name(n->index), b->waits.count, b->fetches.audience.parked_count, n->open_count);
+    for (unsigned p = 1; p < b->ctx.regions.count; p++)
+        if (b->forward.peer[p].link.rtt.ns > RTT_MS_MAX * ms)
+            sim_fail(s, "%s takes a round trip for %lld ms", region_name(n->index), (long long)(b->forward.peer[p].link.rtt.ns / ms));
     for (unsigned p = 1; p < b->ctx.regions.count; p++)
         for (int i = 0; i < FO_LANES; i++) {
             const struct fo_link_lane *l = &b->forward.peer[p].link.lane[i];
