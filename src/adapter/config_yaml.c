@@ -59,6 +59,7 @@ static const cyaml_schema_field_t limits_fields[] = {
     NUMBER("requests_max", IN(limits), requests_max),
     NUMBER("pending_events_max", IN(limits), pending_events_max),
     NUMBER("pending_bytes_max", IN(limits), pending_bytes_max),
+    NUMBER("waiting_events_max", IN(limits), waiting_events_max),
     NUMBER("tail_bytes_max", IN(limits), tail_bytes_max),
     NUMBER("fetches_max", IN(limits), fetches_max),
     NUMBER("dedupe_events_max", IN(limits), dedupe_events_max),

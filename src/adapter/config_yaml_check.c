@@ -35,6 +35,7 @@ static const struct fo_config_number numbers[] = {
     N("limits.requests_max", limits.requests_max, 1024, 2, 65536),
     N("limits.pending_events_max", limits.pending_events_max, 65536, 256, 1u << 24),
     N("limits.pending_bytes_max", limits.pending_bytes_max, MIB(64), MIB(1), GIB(64)),
+    N("limits.waiting_events_max", limits.waiting_events_max, 262144, 256, 1u << 24),
     N("limits.tail_bytes_max", limits.tail_bytes_max, MIB(1), 0, GIB(64)),
     N("limits.fetches_max", limits.fetches_max, 768, 1, 65535),
     N("limits.dedupe_events_max", limits.dedupe_events_max, 262144, 1, FO_DEDUPE_MAX),

@@ -2,22 +2,21 @@
 #include "broker/ack_cursor.h"
 
 enum fo_err
-fo_ack_cursor_open(struct fo_ack_cursor *c, struct fo_journal *journal, struct fo_slice peer, enum fo_lane lane, uint64_t from_lsn)
+fo_ack_cursor_open(struct fo_ack_cursor *c, const struct fo_query_view *v, unsigned peer, enum fo_lane lane, uint64_t from_lsn)
 {
-    c->journal = journal;
-    c->peer = peer;
+    enum fo_err err = fo_walk_open(&c->walk, v, from_lsn);
+
+    c->walk.skips_trimmed = true;       /* an ack stands behind what it settles: those of retained events are retained */
+    c->peer = fo_slice_str(fo_context_name(v->ctx, peer));
     c->lane = lane;
     c->has_span = false;
-    c->reader = NULL;
-    return journal->ops->reader_open(journal, from_lsn, &c->reader);
+    return err;
 }
 
 void
 fo_ack_cursor_close(struct fo_ack_cursor *c)
 {
-    if (c->reader != NULL)
-        c->journal->ops->reader_close(c->reader);
-    c->reader = NULL;
+    fo_walk_close(&c->walk);
 }
 
 /* True: the record settles something of our peer and lane, now in c->span. */
@@ -42,7 +41,7 @@ fo_ack_cursor_find(struct fo_ack_cursor *c, uint64_t seq)
 {
     while (!c->has_span || c->span.to_seq < seq) {
         struct fo_record rec;
-        enum fo_err err = c->journal->ops->read_next(c->reader, 7, 1u << FO_RECORD_ACK, &rec);
+        enum fo_err err = fo_walk_next(&c->walk, 7, 1u << FO_RECORD_ACK, &rec);
 
         if (err == FO_ERR_CORRUPT)
             continue;

@@ -4,10 +4,10 @@
  * many sequences are asked for, as long as they ascend. */
 #pragma once
 #include "broker/state.h"
+#include "broker/walk.h"
 
 struct fo_ack_cursor {
-    const struct fo_journal *journal;
-    struct fo_journal_reader *reader;
+    struct fo_walk walk;
     struct fo_slice peer;
     enum fo_lane lane;
     bool has_span;
@@ -16,9 +16,11 @@ struct fo_ack_cursor {
     uint64_t lsn;                       /* that record's */
 };
 
-FO_MUST_CHECK enum fo_err fo_ack_cursor_open(struct fo_ack_cursor *c, struct fo_journal *journal, struct fo_slice peer, enum fo_lane lane, uint64_t from_lsn);
+/* peer: region index. Close after any result. */
+FO_MUST_CHECK enum fo_err fo_ack_cursor_open(struct fo_ack_cursor *c, const struct fo_query_view *v, unsigned peer, enum fo_lane lane, uint64_t from_lsn);
 void fo_ack_cursor_close(struct fo_ack_cursor *c);
-/* seq ascends from call to call. FO_ERR_NOT_FOUND: not settled yet. */
+/* seq ascends from call to call. FO_ERR_NOT_FOUND: not settled yet, or by an ack that is not there any more. FO_ERR_CLOSED: the broker
+ * stops. No other error says anything of the sequence. */
 FO_MUST_CHECK enum fo_err fo_ack_cursor_find(struct fo_ack_cursor *c, uint64_t seq);
 /* After FO_OK of find: 0 delivered, else enum fo_verdict. */
 uint8_t fo_ack_cursor_verdict(const struct fo_ack_cursor *c, uint64_t seq);

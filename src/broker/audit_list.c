@@ -68,6 +68,8 @@ make_list(const struct fo_query_view *v, const struct fo_audit_query *q, json_t 
         next = json_string(text);
         break;
     }
+    if (w != NULL && w->failure != FO_OK)
+        err = w->failure;
     if (w != NULL)
         fo_audit_walk_close(w);
     free(w);

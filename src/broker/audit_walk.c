@@ -46,7 +46,7 @@ read_checkpoint(struct fo_audit_walk *w, uint64_t first_lsn)
 }
 
 static enum fo_err
-open_cursors(struct fo_audit_walk *w, uint64_t from_lsn)
+open_cursors(struct fo_audit_walk *w, const struct fo_query_view *v, uint64_t from_lsn)
 {
     unsigned count = w->ctx->regions.count * FO_LANES;
     enum fo_err err = FO_OK;
@@ -56,7 +56,7 @@ open_cursors(struct fo_audit_walk *w, uint64_t from_lsn)
     if (w->cursor == NULL || w->is_open == NULL)
         return FO_ERR_NO_MEMORY;
     for (unsigned i = FO_LANES; err == FO_OK && i < count; i++)
-        err = fo_ack_cursor_open(&w->cursor[i], w->ctx->journal, fo_slice_str(fo_context_name(w->ctx, i / FO_LANES)), (enum fo_lane)(i % FO_LANES), from_lsn);
+        err = fo_ack_cursor_open(&w->cursor[i], v, i / FO_LANES, (enum fo_lane)(i % FO_LANES), from_lsn);
     return err;
 }
 
@@ -66,26 +66,22 @@ fo_audit_walk_open(struct fo_audit_walk *w, const struct fo_query_view *v, const
     struct fo_journal *j = v->ctx->journal;
     struct fo_journal_stats stats;
     int region = fo_audit_region(v->ctx, q->source);
-    uint64_t from_lsn;
     enum fo_err err;
 
     memset(w, 0, sizeof *w);
     w->ctx = v->ctx;
     w->query = q;
-    w->is_stopping = v->is_stopping;
     w->to = q->to.us != 0 ? q->to : (struct fo_wall){ v->now.us + 1 };
     if (region < 0 || (region == 0 && q->source[0] != '\0') || fo_audit_region(v->ctx, q->target) < 0)
         return FO_ERR_UNKNOWN_REGION;
     w->region = (unsigned)region;
     sort_regions(w);
     j->ops->stats(j, &stats);
-    w->end_lsn = stats.durable_lsn;
-    from_lsn = q->from_lsn > stats.first_lsn ? q->from_lsn : stats.first_lsn;
     err = read_checkpoint(w, stats.first_lsn);
     if (err == FO_OK)
-        err = j->ops->reader_open(j, from_lsn, &w->reader);
+        err = fo_walk_open(&w->walk, v, q->from_lsn);
     if (err == FO_OK && w->region == 0)
-        err = open_cursors(w, from_lsn);
+        err = open_cursors(w, v, q->from_lsn);
     return err;
 }
 
@@ -93,13 +89,10 @@ void
 fo_audit_walk_close(struct fo_audit_walk *w)
 {
     for (unsigned i = 0; w->cursor != NULL && i < w->ctx->regions.count * FO_LANES; i++)
-        if (w->cursor[i].journal != NULL)
-            fo_ack_cursor_close(&w->cursor[i]);
+        fo_ack_cursor_close(&w->cursor[i]);
     free(w->cursor);
     free(w->is_open);
-    if (w->reader != NULL)
-        w->ctx->journal->ops->reader_close(w->reader);
-    w->reader = NULL;
+    fo_walk_close(&w->walk);
     w->cursor = NULL;
     w->is_open = NULL;
 }
@@ -118,19 +111,17 @@ fo_audit_walk_next(struct fo_audit_walk *w)
     unsigned types = w->region == 0 ? 1u << FO_RECORD_OWN : 1u << FO_RECORD_RECEIVED;
     unsigned lanes = w->query->is_list ? 1u << w->query->lane : 7;
 
-    while (w->is_stopping == NULL || !*w->is_stopping) {
-        enum fo_err err = w->ctx->journal->ops->read_next(w->reader, lanes, types, &w->rec);
+    while (w->failure == FO_OK) {
+        enum fo_err err = fo_walk_next(&w->walk, lanes, types, &w->rec);
 
         if (err != FO_OK && err != FO_ERR_CORRUPT)
             return err;
-        if (w->rec.lsn >= w->end_lsn)
-            return FO_ERR_NOT_FOUND;
         if (err == FO_ERR_CORRUPT || fo_journal_batch_read(w->ctx, &w->rec, &w->batch) != FO_OK)
             note_damage(w);
         else if (w->batch.source == (int)w->region && (w->region == 0 || w->batch.targets & 1))
             return FO_OK;
     }
-    return FO_ERR_CLOSED;
+    return w->failure;
 }
 
 static enum fo_audit_state
@@ -165,9 +156,13 @@ fo_audit_walk_fate(struct fo_audit_walk *w, const struct fo_audit_event *e, unsi
 {
     unsigned i = target * FO_LANES + (unsigned)w->batch.header.lane;
     struct fo_ack_cursor *c = &w->cursor[i];
+    enum fo_err err;
 
     fo_assert(target > 0 && w->region == 0);
-    if (!w->is_open[i] && fo_ack_cursor_find(c, e->at.seq) == FO_OK)
+    err = w->is_open[i] ? FO_ERR_NOT_FOUND : fo_ack_cursor_find(c, e->at.seq);
+    if (err != FO_OK && err != FO_ERR_NOT_FOUND)
+        w->failure = err;
+    if (err == FO_OK)
         return (struct fo_audit_fate){ state_of_verdict(fo_ack_cursor_verdict(c, e->at.seq)), c->lsn };
     if (!w->is_open[i] && c->has_span && c->span.to_seq >= e->at.seq)
         return (struct fo_audit_fate){ FO_AUDIT_UNPROVEN, c->lsn };

@@ -6,6 +6,7 @@
 #include "broker/ack_cursor.h"
 #include "broker/audit.h"
 #include "broker/journal_batch.h"
+#include "broker/walk.h"
 
 /* "1|" and "REGION=STATE," of every region. */
 enum { FO_OUTCOME_SIZE = 4 + FO_REGIONS_MAX * (FO_REGION_BYTES_MAX + 16) };
@@ -14,10 +15,9 @@ struct fo_audit_walk {
     const struct fo_context *ctx;
     const struct fo_audit_query *query;
     struct fo_wall to;
-    const atomic_bool *is_stopping;
     unsigned region;                    /* whose events: 0 this region's own, else the source's */
-    struct fo_journal_reader *reader;
-    uint64_t end_lsn;                   /* durable when the walk began; it goes no further */
+    struct fo_walk walk;
+    enum fo_err failure;                /* of reading acks: nothing that was counted may be stated */
     bool has_checkpoint;
     struct fo_wall checkpoint_at;
     struct fo_state checkpoint;         /* what lies before the first retained record; zeros when that is nothing, or not readable */
@@ -42,7 +42,8 @@ struct fo_audit_fate { enum fo_audit_state state; uint64_t ack_lsn; };  /* ack_l
 /* A walk is large: heap. FO_ERR_UNKNOWN_REGION. Close after any result. */
 FO_MUST_CHECK enum fo_err fo_audit_walk_open(struct fo_audit_walk *w, const struct fo_query_view *v, const struct fo_audit_query *q);
 void fo_audit_walk_close(struct fo_audit_walk *w);
-/* The next batch of the region. FO_ERR_NOT_FOUND: the end. FO_ERR_CLOSED: the broker stops. */
+/* The next batch of the region. FO_ERR_NOT_FOUND: the end. FO_ERR_CLOSED: the broker stops. Any other error, also one met while acks of
+ * events before were read: the walk is worth nothing. */
 FO_MUST_CHECK enum fo_err fo_audit_walk_next(struct fo_audit_walk *w);
 /* The batch's i-th event; false when it is not asked about. */
 bool fo_audit_walk_event(struct fo_audit_walk *w, uint32_t i, struct fo_audit_event *ret_e);

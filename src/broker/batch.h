@@ -24,6 +24,8 @@ struct fo_batch {
     uint64_t lsn;
 };
 
+/* Memory that it takes. */
+static inline uint64_t fo_batch_bytes(const struct fo_batch *b) { return sizeof *b + b->frame.n; }
 static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }
 
 struct fo_batch_pool { struct fo_batch *free; unsigned free_count, free_max; };

@@ -31,9 +31,9 @@ ask_first(void *user, const struct fo_wait *t)
 {
     struct fo_broker *b = user;
     const struct fo_wait_event *e = &t->event[0];
+    const struct fo_known_event known = { e->tenant, e->id, e->position, e->targets, fo_state_lsn_at(&b->state, e->accepted_at) };
 
-    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, e->tenant, e->id,
-        fo_state_lsn_at(&b->state, e->accepted_at), fo_store_hurry(&b->store), b->ctx.wall) == FO_OK;
+    return b->queries != NULL && fo_queries_ask_first(b->queries, t->request, t->encoding, t->wait, &known, fo_store_hurry(&b->store), b->ctx.wall) == FO_OK;
 }
 
 static void
@@ -52,6 +52,7 @@ join_parts(struct fo_broker *b, uint64_t durable_lsn)
     b->intake.forward = &b->forward;
     b->room = (struct fo_room){ .ctx = &b->ctx, .store = &b->store, .forward = &b->forward, .ledger_lsn = &b->ledger_lsn };
     b->intake.room = &b->room;
+    b->intake.verdicts = &b->receive.verdicts;
     b->intake.dedupe = &b->dedupe;
     b->intake.pool = &b->pool;
     b->intake.fingerprint_key = b->fingerprint_key;
@@ -117,7 +118,7 @@ fo_broker_create(const struct fo_broker_setup *setup, struct fo_instant now, str
     if (b == NULL)
         return fo_fault_set(ret_fault, FO_ERR_NO_MEMORY, "", "memory");
     b->ctx = (struct fo_context){ .config = setup->config, .journal = setup->journal, .transport = setup->transport, .key = setup->key,
-        .keys = setup->keys, .schemas = setup->schemas, .now = now, .wall = wall, .started_at = now };
+        .keys = setup->keys, .schemas = setup->schemas, .now = now, .wall = wall, .started_at = now, .started_wall = wall };
     fo_rng_init(&b->ctx.rng, setup->seed);
     b->ctx.session = fo_rng_next(&b->ctx.rng) | 1;
     b->ctx.epoch = setup->epoch;
@@ -289,6 +290,8 @@ take_stored(struct fo_broker *b, const struct fo_input *in)
     fo_store_stored(&b->store, in->err, in->lsn, batch_durable, b);
     if (in->err != FO_OK)
         return;
+    for (; b->store.has_settled_exceptions != 0; b->store.has_settled_exceptions &= b->store.has_settled_exceptions - 1)
+        b->forward.peer[__builtin_ctzll(b->store.has_settled_exceptions)].wants_ack = true;
     if (b->queries != NULL)
         fo_queries_stored(b->queries, b->store.stored_items);
     fo_fetches_deliver(&b->fetches, in->lsn);

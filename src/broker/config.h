@@ -30,7 +30,8 @@ struct fo_config {
         uint32_t gather_us_max;         /* 1000: that a busy broker gathers events before it seals them; 0: never */
         uint32_t requests_max;          /* 1024: door contexts, parked fetches included */
         uint32_t pending_events_max;    /* 65536: accepted, not yet durable */
-        uint64_t pending_bytes_max;     /* 67108864: of publishes that wait for the disk, and again of peers' frames that do */
+        uint64_t pending_bytes_max;     /* 67108864: memory of publishes that wait for the disk, and again of peers' frames that do */
+        uint32_t waiting_events_max;    /* 262144: of publishes that wait for peers */
         uint64_t tail_bytes_max;        /* 1048576: of the newest batches, kept in memory for subscribers that all but keep up */
         uint32_t fetches_max;           /* three quarters of requests_max, and always below it, so that publishers find room: fetches parked at the same time */
         uint32_t dedupe_events_max;     /* 262144 */

@@ -44,9 +44,14 @@ struct fo_context {
     struct fo_instant now;              /* of the present step */
     struct fo_wall wall;                /* the same moment */
     struct fo_instant started_at;
+    struct fo_wall started_wall;        /* the same moment */
     struct fo_counters counters;
 };
 
+/* The clock of control frames: right when the process began, and going on from there though the wall clock be set. Peers take what is not
+ * newer for a repetition, and a round trip lies between two readings of it. */
+static inline struct fo_wall fo_context_clock(const struct fo_context *c)
+{ return (struct fo_wall){ c->started_wall.us + fo_instant_since(c->now, c->started_at).ns / 1000 }; }
 /* Index in the region table, or -1. */
 int fo_context_region(const struct fo_context *c, struct fo_slice name);
 static inline const char *fo_context_name(const struct fo_context *c, unsigned region) { return c->regions.name[region]; }

@@ -36,28 +36,35 @@ batch_json(const struct fo_story *s)
         "signature", fo_json_base64(s->batch.frame.signature), "path", hashes, "record", fo_json_base64(s->batch.record[s->index]));
 }
 
-static json_t *
-delivery_json(const struct fo_story *s, unsigned peer)
+static enum fo_err
+add_delivery(const struct fo_story *s, unsigned peer, json_t *deliveries)
 {
     const char *name = fo_context_name(s->ctx, peer);
     uint64_t seq = s->batch.header.first_seq + s->index;
     struct fo_ack_cursor *c = calloc(1, sizeof *c);
     char at[FO_RFC3339_SIZE];
     json_t *json = NULL;
+    enum fo_err err;
 
-    if (c != NULL && fo_ack_cursor_open(c, s->ctx->journal, fo_slice_str(name), s->batch.header.lane, s->rec.lsn) == FO_OK) {
-        if (fo_ack_cursor_find(c, seq) == FO_OK) {
-            fo_wall_format(c->record.arrived_at, at);
-            json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", fo_delivery_state_name(fo_delivery_state_of(fo_ack_cursor_verdict(c, seq))), "ackedAt", at,
-                "latencyMs", (double)(c->record.arrived_at.us - s->event.acceptedtime.us) / 1000.0, "attempts", (int)c->span.attempts,
-                "ackFrame", fo_json_base64(c->record.frame));
-            if (json != NULL && c->record.via.n > 0)
-                json_object_set_new(json, "via", json_stringn((const char *)c->record.via.p, c->record.via.n));
-        }
-        fo_ack_cursor_close(c);
+    if (c == NULL)
+        return FO_ERR_NO_MEMORY;
+    err = fo_ack_cursor_open(c, s->view, peer, s->batch.header.lane, s->rec.lsn);
+    if (err == FO_OK)
+        err = fo_ack_cursor_find(c, seq);
+    if (err == FO_OK) {
+        fo_wall_format(c->record.arrived_at, at);
+        json = json_pack("{s:s,s:s,s:s,s:f,s:i,s:o}", "region", name, "state", fo_delivery_state_name(fo_delivery_state_of(fo_ack_cursor_verdict(c, seq))), "ackedAt", at,
+            "latencyMs", (double)(c->record.arrived_at.us - s->event.acceptedtime.us) / 1000.0, "attempts", (int)c->span.attempts,
+            "ackFrame", fo_json_base64(c->record.frame));
+        if (json != NULL && c->record.via.n > 0)
+            json_object_set_new(json, "via", json_stringn((const char *)c->record.via.p, c->record.via.n));
+    } else if (err == FO_ERR_NOT_FOUND) {
+        json = json_pack("{s:s,s:s,s:i}", "region", name, "state", fo_delivery_state_name(FO_DELIVERY_PENDING), "attempts", 0);
+        err = FO_OK;
     }
+    fo_ack_cursor_close(c);
     free(c);
-    return json != NULL ? json : json_pack("{s:s,s:s,s:i}", "region", name, "state", fo_delivery_state_name(FO_DELIVERY_PENDING), "attempts", 0);
+    return err == FO_OK && json_array_append_new(deliveries, json) != 0 ? FO_ERR_NO_MEMORY : err;
 }
 
 static enum fo_err
@@ -67,19 +74,20 @@ story_json(const struct fo_story *s, json_t **ret_json)
     const struct fo_batch_header *h = &s->batch.header;
     bool is_source = s->rec.type == FO_RECORD_OWN;
     char stored[FO_RFC3339_SIZE], accepted[FO_RFC3339_SIZE], position[FO_POSITION_SIZE], region[FO_REGION_BYTES_MAX + 1];
-    json_t *event, *deliveries = json_array();
+    json_t *event = NULL, *deliveries = json_array();
     enum fo_err err = fo_event_to_json(s->batch.record[s->index], &event);
 
+    for (fo_region_set t = is_source ? s->batch.targets & ~1ull : 0; t != 0 && err == FO_OK; t &= t - 1)
+        err = add_delivery(s, (unsigned)__builtin_ctzll(t), deliveries);
     if (err != FO_OK) {
         json_decref(deliveries);
+        json_decref(event);
         return err;
     }
     snprintf(region, sizeof region, "%.*s", (int)h->region.n, (const char *)h->region.p);
     fo_position_format(region, (struct fo_position){ h->epoch, h->first_seq + s->index, h->lane }, position);
     fo_wall_format(s->rec.at, stored);
     fo_wall_format(s->event.acceptedtime, accepted);
-    for (fo_region_set t = is_source ? s->batch.targets & ~1ull : 0; t != 0; t &= t - 1)
-        json_array_append_new(deliveries, delivery_json(s, (unsigned)__builtin_ctzll(t)));
     *ret_json = json_pack("{s:b,s:b,s:s,s:s,s:s,s:o,s:s,s:s,s:I,s:o,s:o}", "success", 1, "found", 1, "role", is_source ? "source" : "target",
         "region", fo_context_name(ctx, 0), "position", position, "event", event, "acceptedTime", accepted, is_source ? "storedTime" : "receivedTime", stored,
         "lsn", (json_int_t)s->rec.lsn, "batch", batch_json(s), "deliveries", deliveries);
@@ -94,7 +102,7 @@ fo_explain_make(const struct fo_query_view *v, struct fo_slice tenant, struct fo
 
     if (s == NULL)
         return err;
-    err = fo_story_open(s, v->ctx, tenant, id, 0);
+    err = fo_story_open(s, v, tenant, id, 0);
     if (err == FO_OK)
         err = story_json(s, ret_json);
     if (err == FO_ERR_NOT_FOUND) {

@@ -156,6 +156,8 @@ open_batch(struct fo_intake *in, enum fo_lane lane, fo_region_set targets, size_
 {
     struct fo_batch *b = in->open[lane];
 
+    if (b != NULL && b->targets != targets && b->count < left)
+        left = b->count;                /* targets alternate: the next run is as long as this one, say */
     if (b != NULL && (b->targets != targets || b->count >= in->ctx->config->limits.batch_events_max || b->built.n - FO_BATCH_HEAD_ROOM + bytes > b->bytes_max))
         seal(in, lane);
     if (in->open[lane] == NULL)
@@ -194,11 +196,11 @@ answer_duplicate(struct fo_intake *in, struct fo_wait *w, uint32_t i, const stru
     in->ctx->counters.duplicate_events++;
     if (!is_own)
         return;
-    if (w->need_seq[known->lane] < known->seq)
-        w->need_seq[known->lane] = known->seq;
+    fo_wait_needs(w, (enum fo_lane)known->lane, known->seq);
     for (unsigned p = 0; w->target != NULL && p < peers; p++)
         if (in->forward->peer[p + 1].link.lane[known->lane].acked_seq >= known->seq)
-            w->target[i * peers + p] = (struct fo_wait_target){ .state = FO_DELIVERY_DELIVERED, .latency_us = -1 };
+            w->target[i * peers + p] = (struct fo_wait_target){ .is_over = true, .latency_us = -1,
+                .state = (uint8_t)fo_verdicts_of(in->verdicts, p + 1, (enum fo_lane)known->lane, known->seq) };
 }
 
 static enum fo_err
@@ -223,7 +225,7 @@ accept(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct fo_event *e, 
     b->built.n += LENGTH_BYTES + record_bytes;
     entry.seq = ++in->last_seq[e->lane];
     fo_wait_accepted(in->ctx, w, i, &(struct fo_wait_event){ .id = e->id, .position = { in->epoch, entry.seq, e->lane }, .targets = targets, .accepted_at = in->ctx->wall });
-    w->need_seq[e->lane] = entry.seq;
+    fo_wait_needs(w, e->lane, entry.seq);
     return fo_dedupe_add(in->dedupe, &entry);
 }
 
@@ -243,8 +245,6 @@ read_event(struct fo_intake *in, struct fo_wait *w, struct fo_slice bytes, struc
         return err;
     if (e->sourceregion.n > 0 && !fo_slice_is_equal(e->sourceregion, fo_slice_str(fo_context_name(ctx, 0))))
         return fo_fault_set(fault, FO_ERR_UNKNOWN_REGION, "sourceregion", "this broker's region, %s, or nothing", fo_context_name(ctx, 0));
-    if (e->expirytime.us != 0 && e->expirytime.us <= ctx->wall.us)
-        return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
     if (e->id.n == 0)
         err = give_id(in, w, e);
     if (err != FO_OK)
@@ -265,6 +265,8 @@ take_event(struct fo_intake *in, struct fo_wait *w, uint32_t i, struct candidate
         answer_duplicate(in, w, i, &c->event, known);
         return FO_OK;
     }
+    if (c->event.expirytime.us != 0 && c->event.expirytime.us <= in->ctx->wall.us)
+        return fo_fault_set(fault, FO_ERR_EXPIRED, "expirytime", "a time in the future");
     err = accept(in, w, i, &c->event, &c->fp);
     return err == FO_OK ? FO_OK : fo_fault_set(fault, err, "", "memory; retry later");
 }
@@ -338,6 +340,8 @@ check_room(struct fo_intake *in, const struct fo_request *req, size_t req_bytes,
         return fo_fault_set(fault, FO_ERR_IO, "", "a working disk; this broker accepts nothing more and is to be restarted");
     if (pending > 0 && pending + req->events_count > c->limits.pending_events_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once; %u wait for the disk (limits.pending_events_max)", (unsigned)pending);
+    if (req->wait != FO_WAIT_ACCEPTED && in->waits->waiting_events > 0 && in->waits->waiting_events + req->events_count > c->limits.waiting_events_max)
+        return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer events at once that wait for peers, or none that does; %u wait (limits.waiting_events_max)", in->waits->waiting_events);
     if (in->waits->durable_bytes > 0 && in->waits->durable_bytes + in->store->queued_bytes + req_bytes > c->limits.pending_bytes_max)
         return fo_fault_set(fault, FO_ERR_BUSY, "", "fewer bytes at once; what waits for the disk fills limits.pending_bytes_max");
     return FO_OK;

@@ -9,6 +9,7 @@
 #include "broker/forward.h"
 #include "broker/room.h"
 #include "broker/store.h"
+#include "broker/verdicts.h"
 #include "broker/waits.h"
 #include "core/dedupe.h"
 #include "core/gather.h"
@@ -19,6 +20,7 @@ struct fo_intake {
     struct fo_waits *waits;
     struct fo_forward *forward;                     /* asked only what is acked already */
     struct fo_room *room;
+    const struct fo_verdicts *verdicts;
     struct fo_dedupe *dedupe;
     struct fo_batch_pool *pool;
     const uint8_t *fingerprint_key;

@@ -33,7 +33,7 @@ fo_paths_control(struct fo_forward *f, unsigned peer, enum fo_frame_kind kind, f
     struct fo_peer *p = &f->peer[peer];
 
     c = (struct fo_control){ .region = fo_slice_str(fo_context_name(ctx, 0)), .key_id = ctx->key->public_half.id,
-        .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = ctx->wall };
+        .target = fo_slice_str(fo_context_name(ctx, peer)), .session = ctx->session, .sent_at = fo_context_clock(ctx) };
     acks(user, peer, &c);
     c.reach_count = fill_reaches(f, peer, c.reach);
     if (p->heard_sent_at.us != 0) {
@@ -234,7 +234,7 @@ fo_paths_heard(struct fo_forward *f, unsigned peer, const struct fo_control *c, 
 {
     struct fo_context *ctx = f->ctx;
     struct fo_peer *p = &f->peer[peer];
-    int64_t echo_age_us = ctx->wall.us - c->echo_at.us, uptime_us = fo_instant_since(ctx->now, ctx->started_at).ns / 1000;
+    int64_t echo_age_us = fo_context_clock(ctx).us - c->echo_at.us, uptime_us = fo_instant_since(ctx->now, ctx->started_at).ns / 1000;
     bool is_echo = c->echo_at.us != 0 && echo_age_us >= 0 && echo_age_us <= uptime_us;  /* of what this process can have sent */
 
     if (!is_news(f, p, c, is_direct))

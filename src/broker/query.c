@@ -14,13 +14,14 @@
 enum { QUESTIONS_MAX = 64, STORED_WAIT_MS = 300 };
 
 struct question {
-    uint64_t request, from_lsn, after_items;
+    uint64_t request, after_items;
     enum fo_op op;                      /* PUBLISH: the first answer of a known event */
     uint8_t wait;
     enum fo_encoding encoding;
     struct fo_wall since, until, now;
     uint8_t id[FO_ID_BYTES_MAX], tenant[FO_TENANT_BYTES_MAX];
     size_t id_bytes, tenant_bytes;
+    struct fo_known_event known;        /* of PUBLISH; its names are those above */
     struct fo_audit_query audit;
 };
 
@@ -71,7 +72,7 @@ make_answer(struct fo_queries *q, const struct question *u, struct fo_buf *out)
     enum fo_err err;
 
     if (u->op == FO_OP_PUBLISH)
-        return fo_first_answer_make(&v, u->from_lsn, u->encoding, u->wait, tenant, id, out);
+        return fo_first_answer_make(&v, &(struct fo_known_event){ tenant, id, u->known.position, u->known.targets, u->known.from_lsn }, u->encoding, u->wait, out);
     if (u->op == FO_OP_REPORT)
         err = fo_report_make(&v, u->since, u->until, &json);
     else if (u->op == FO_OP_AUDIT)
@@ -222,11 +223,10 @@ fo_queries_ask(struct fo_queries *q, uint64_t request, const struct fo_request *
 }
 
 enum fo_err
-fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn, uint64_t after_items, struct fo_wall now)
+fo_queries_ask_first(struct fo_queries *q, uint64_t request, enum fo_encoding enc, uint8_t wait, const struct fo_known_event *e, uint64_t after_items, struct fo_wall now)
 {
-    struct question u = { .request = request, .from_lsn = from_lsn, .op = FO_OP_PUBLISH, .wait = wait, .encoding = enc,
-        .after_items = after_items, .now = now };
+    struct question u = { .request = request, .op = FO_OP_PUBLISH, .wait = wait, .encoding = enc, .known = *e, .after_items = after_items, .now = now };
 
-    copy_names(&u, tenant, id);
+    copy_names(&u, e->tenant, e->id);
     return queue(q, &u);
 }

@@ -12,7 +12,8 @@
 /* An epoch is a time. One from far ahead would make all that its region ever says later old. */
 enum { EPOCH_AHEAD_MS_MAX = 24 * 3600 * 1000 };
 
-enum { REFUSALS_LOGGED_MAX = 20 };      /* in a second */
+enum { LOGGED_MAX = 20 };               /* in a second, of a kind */
+enum { HIGH_EXCEPTIONS_MIN = 128 };     /* of FO_EXCEPTIONS_MAX: what the other lanes leave to the high one */
 enum { IDS_AHEAD = 16 };                /* whose places in the table are fetched before they are remembered */
 
 void
@@ -37,6 +38,18 @@ fo_receive_verdict(const struct fo_context *ctx, struct fo_slice source, struct 
     return 0;
 }
 
+/* Anybody can send frames that are logged; the log is not theirs to fill. */
+static bool
+may_log(const struct fo_receive *r, struct fo_log_share *l)
+{
+    if (fo_instant_since(r->ctx->now, l->from).ns >= 1000000000) {
+        l->from = r->ctx->now;
+        l->count = 0;
+    }
+    l->unlogged += l->count >= LOGGED_MAX;
+    return l->count++ < LOGGED_MAX;
+}
+
 static void
 refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice region)
 {
@@ -46,14 +59,8 @@ refuse(struct fo_receive *r, enum fo_err err, const char *kind, struct fo_slice 
 
     r->ctx->counters.refused_frames++;
     *refused = (struct fo_refusals){ refused->count + 1, err, r->ctx->now };
-    if (fo_instant_since(r->ctx->now, r->refusals.from).ns >= 1000000000) {
-        r->refusals.from = r->ctx->now;
-        r->refusals.count = 0;
-    }
-    if (r->refusals.count++ >= REFUSALS_LOGGED_MAX) {
-        r->refusals.unlogged++;         /* anybody can send such frames; the log is not theirs to fill */
+    if (!may_log(r, &r->refusals))
         return;
-    }
     snprintf(name, sizeof name, "%.*s", (int)region.n, region.n ? (const char *)region.p : "");
     fo_log(FO_LOG_WARN, "frame_refused", FO_E(err), FO_S("kind", kind), FO_S("claims_region", name), FO_I("unlogged_before", r->refusals.unlogged));
     r->refusals.unlogged = 0;
@@ -96,23 +103,28 @@ remember_ids(struct fo_receive *r, struct ids *ids)
 
 /* Judges each record; exceptions go to ret_x. */
 static unsigned
-judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX])
+judge_records(struct fo_receive *r, struct fo_batch *b, struct fo_exception ret_x[FO_BATCH_EVENTS_MAX], struct ids *ret_ids)
 {
-    static struct ids ids;              /* loop thread only */
     unsigned n = 0;
 
-    ids.count = 0;
+    ret_ids->count = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct fo_event e;
 
         b->verdict[i] = fo_receive_verdict(r->ctx, b->header.region, b->record[i], r->ctx->wall, &e);
         if (e.id.n > 0)
-            note_id(&ids, b, i, &e);
+            note_id(ret_ids, b, i, &e);
         if (b->verdict[i] != 0)
             ret_x[n++] = (struct fo_exception){ b->header.lane, b->header.first_seq + i, (enum fo_verdict)b->verdict[i] };
     }
-    remember_ids(r, &ids);
     return n;
+}
+
+/* Whether that many exceptions more can be told to the source, until it has settled those that it was told. One batch always can. */
+static bool
+has_room_for(const struct fo_source *s, enum fo_lane lane, unsigned n)
+{
+    return n == 0 || s->exception_count == 0 || s->exception_count + n <= FO_EXCEPTIONS_MAX - (lane == FO_LANE_HIGH ? 0 : HIGH_EXCEPTIONS_MIN);
 }
 
 /* What was said of a lane's sequences from `seq` on is void: they are given out again, or lost. */
@@ -133,16 +145,18 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     struct fo_batch *b = *take_batch;
     struct fo_source *s = &r->source[b->source];
     struct fo_exception x[FO_BATCH_EVENTS_MAX];
+    static struct ids ids;              /* loop thread only */
     enum fo_lane lane = b->header.lane;
     uint64_t epoch = b->header.epoch, last = fo_batch_last_seq(b);
     unsigned n;
 
-    if (s->exception_count > 0 && s->exception_count + b->count > FO_EXCEPTIONS_MAX)
-        return FO_ERR_FULL;             /* until the source has settled what it was told; worst case of this batch counted */
     if (epoch != s->chain[lane].staged.epoch)
         forget_from(s, lane, prev_seq + 1);     /* a later epoch gives out again what its sender had lost */
     b->at = r->ctx->wall;
-    n = judge_records(r, b, x);
+    n = judge_records(r, b, x, &ids);
+    if (!has_room_for(s, lane, n))
+        return FO_ERR_FULL;
+    remember_ids(r, &ids);
     if (fo_store_add_batch(r->store, take_batch) != FO_OK)
         return FO_ERR_NO_MEMORY;
     for (unsigned i = 0; i < n; i++)
@@ -211,12 +225,16 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     r->ctx->counters.gap_batches += err == FO_ERR_GAP;
     if (err == FO_ERR_PROTO)
         refuse(r, err, "batch", b->header.region);
+    if (err != FO_OK || r->store->failure != FO_OK)
+        return;                         /* what cannot be stored is not hoarded: it comes again */
     /* One frame is always taken: a larger one than the limit would be repeated for ever. */
-    if (err != FO_OK || (r->store->queued_bytes > 0 && r->store->queued_bytes + b->frame.n > r->queue_bytes_max))
+    if (r->store->queued_bytes > 0 && r->store->queued_bytes + b->frame.n > r->queue_bytes_max)
         return;
     err = stage(r, link.prev.seq, take_batch);
-    if (err != FO_OK)
-        fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)));
+    if (err == FO_OK || !may_log(r, &r->unstaged))
+        return;
+    fo_log(FO_LOG_WARN, "batch_not_staged", FO_E(err), FO_S("source", fo_context_name(r->ctx, b->source)), FO_I("unlogged_before", r->unstaged.unlogged));
+    r->unstaged.unlogged = 0;
 }
 
 void
@@ -301,12 +319,12 @@ forget_settled(struct fo_source *s, const uint64_t settled_seq[FO_LANES])
 
 /* The exceptions of one lane within a span, in out. */
 static unsigned
-pick_exceptions(const struct fo_control *c, enum fo_lane lane, const struct fo_settled *span, struct fo_exception *out)
+pick_exceptions(const struct fo_control *c, enum fo_lane lane, uint64_t from_seq, uint64_t to_seq, struct fo_exception *out)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < c->exception_count; i++)
-        if (c->exception[i].lane == lane && c->exception[i].seq >= span->from_seq && c->exception[i].seq <= span->to_seq)
+        if (c->exception[i].lane == lane && c->exception[i].seq >= from_seq && c->exception[i].seq <= to_seq)
             out[n++] = c->exception[i];
     return n;
 }
@@ -321,35 +339,54 @@ clamped(const struct fo_receive *r, unsigned peer, enum fo_lane lane, const stru
     return c->epoch_acked[lane] != fo_epochs_current(r->epochs) && cum > tail ? tail : cum;
 }
 
+/* The link goes on, and whoever waits hears of it. FO_ERR_STALE: nothing new. */
+static enum fo_err
+settle(struct fo_receive *r, unsigned peer, enum fo_lane lane, const struct fo_control *c, uint64_t cum, uint32_t *ret_attempts)
+{
+    static struct fo_exception x[FO_EXCEPTIONS_MAX];    /* loop thread only */
+    struct fo_link *l = &r->forward->peer[peer].link;
+    uint64_t backlog = l->lane[lane].backlog_events;
+    struct fo_settled span;
+    enum fo_err err = fo_link_ack(l, lane, cum, r->ctx->now, &span);
+    unsigned n;
+
+    *ret_attempts = 1;
+    if (err != FO_OK)
+        return err;
+    n = pick_exceptions(c, lane, span.from_seq, span.to_seq, x);
+    fo_verdicts_note(&r->verdicts, peer, lane, x, n);
+    fo_waits_settled(r->waits, peer, lane, &span, x, n);
+    r->ctx->counters.excepted_events += n;
+    backlog -= l->lane[lane].backlog_events;
+    r->ctx->counters.delivered_events += backlog > n ? backlog - n : 0;     /* the peer may have named what was not for it */
+    *ret_attempts = span.attempts;
+    return FO_OK;
+}
+
+/* On a full disk acks count although they cannot be recorded: else nothing would be trimmed, and it would stay full. The next record
+ * covers them too: until that one is durable, the peer repeats all that it has said of them. */
 static void
 apply_acks(struct fo_receive *r, unsigned peer, const struct fo_control *c, struct fo_slice frame)
 {
     static struct fo_ack_record a;      /* loop thread only; too large for the stack's taste */
+    bool has_record = fo_store_reserve_ack(r->store, frame.n) == FO_OK;
 
-    if (fo_store_reserve_ack(r->store, frame.n) != FO_OK)
-        return;                         /* what cannot be recorded is not taken; the peer says it again */
+    if (!has_record && r->store->failure != FO_ERR_NO_SPACE)
+        return;                         /* the peer says it again */
     a = (struct fo_ack_record){ .peer = fo_slice_str(fo_context_name(r->ctx, peer)), .arrived_at = r->ctx->wall, .frame = frame };
     if (r->forward->peer[peer].via != 0)
         a.via = fo_slice_str(fo_context_name(r->ctx, r->forward->peer[peer].via));
     for (int i = 0; i < FO_LANES; i++) {
-        uint64_t cum = clamped(r, peer, i, c);
-        struct fo_exception *x = &a.exception[a.exception_count];
-        struct fo_settled span;
-        unsigned n;
-        uint64_t backlog = r->forward->peer[peer].link.lane[i].backlog_events;
-        enum fo_err err = fo_link_ack(&r->forward->peer[peer].link, i, cum, r->ctx->now, &span);
+        uint64_t cum = clamped(r, peer, i, c), from = r->store->recorded_seq[peer][i] + 1;
+        uint32_t attempts;
+        enum fo_err err = settle(r, peer, i, c, cum, &attempts);
 
         if (err == FO_ERR_PROTO)
             refuse(r, err, "ack", c->region);
-        if (err != FO_OK)
+        if (err == FO_ERR_PROTO || !has_record || cum < from)
             continue;
-        n = pick_exceptions(c, i, &span, x);
-        a.exception_count += n;
-        a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, span.to_seq), span.from_seq, span.to_seq, span.attempts };
-        fo_waits_settled(r->waits, peer, i, &span, x, n);
-        r->ctx->counters.excepted_events += n;
-        backlog -= r->forward->peer[peer].link.lane[i].backlog_events;
-        r->ctx->counters.delivered_events += backlog > n ? backlog - n : 0;  /* the peer may have named what was not for it */
+        a.exception_count += pick_exceptions(c, i, from, cum, &a.exception[a.exception_count]);
+        a.span[a.span_count++] = (struct fo_ack_span){ i, fo_epochs_of(r->epochs, i, cum), from, cum, attempts };
     }
     if (a.span_count > 0 && fo_store_add_ack(r->store, peer, &a) != FO_OK)
         fo_log(FO_LOG_ERROR, "ack_not_recorded", FO_S("peer", fo_context_name(r->ctx, peer)));

@@ -8,6 +8,7 @@
 #pragma once
 #include "broker/forward.h"
 #include "broker/store.h"
+#include "broker/verdicts.h"
 #include "broker/waits.h"
 #include "core/chain.h"
 #include "core/dedupe.h"
@@ -22,6 +23,9 @@ struct fo_source {                              /* one region that sends to us *
     struct fo_kept_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;  /* staged and not yet known to be settled at the source */
 };
 
+/* How often one thing is logged in this second; and how often it was not, for want of sense. */
+struct fo_log_share { struct fo_instant from; unsigned count; uint64_t unlogged; };
+
 struct fo_receive {
     struct fo_context *ctx;
     struct fo_store *store;
@@ -32,7 +36,8 @@ struct fo_receive {
     const struct fo_epochs *epochs;             /* our own */
     const uint8_t *fingerprint_key;
     struct fo_source source[FO_REGIONS_MAX];    /* by region index; [0]: no more than what was refused and names no known peer */
-    struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
+    struct fo_verdicts verdicts;                /* of peers, on our own events */
+    struct fo_log_share refusals, unstaged;
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again, but one is always taken */
 };
 

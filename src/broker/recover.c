@@ -87,6 +87,8 @@ replay_record(struct replay *p, const struct fo_record *rec, bool is_after_check
     case FO_RECORD_ACK:
         err = fo_ack_record_decode(rec->body, &a);
         peer = err == FO_OK ? fo_context_region(p->ctx, a.peer) : -1;
+        for (unsigned i = 0; peer > 0 && i < a.exception_count; i++)
+            fo_verdicts_note(&p->receive->verdicts, (unsigned)peer, a.exception[i].lane, &a.exception[i], 1);
         if (peer > 0 && is_after_checkpoint)
             fo_state_apply_ack(p->state, (unsigned)peer, &a);
         return err;
@@ -176,6 +178,9 @@ fo_recover(struct fo_context *ctx, uint64_t checkpoint_lsn, uint64_t durable_lsn
         from = checkpoint_lsn;
     if (from < durable_lsn)
         err = replay_all(&p, from, checkpoint_lsn);
+    for (unsigned r = 1; ret_report->damaged > 0 && r < ctx->regions.count; r++)
+        for (int i = 0; i < FO_LANES; i++)      /* acks may be among what could not be read */
+            fo_verdicts_forget(&receive->verdicts, r, (enum fo_lane)i, ret_state->link[r][i].acked_seq);
     if (err == FO_OK)
         begin_epoch(ret_state, new_epoch);
     return err;

@@ -44,30 +44,32 @@ rows_of(struct report *p, struct fo_slice type)
     return t;
 }
 
-static bool
+/* FO_OK: delivered. FO_ERR_NOT_FOUND: not, or not yet. Any other error: nobody knows. */
+static enum fo_err
 count_delivery(struct report *p, struct row *row, unsigned peer, enum fo_lane lane, uint64_t seq, struct fo_wall accepted_at)
 {
     struct fo_ack_cursor *c = &p->cursor[peer * FO_LANES + lane];
+    enum fo_err err = fo_ack_cursor_find(c, seq);
     uint8_t verdict;
 
     row->total++;
-    if (fo_ack_cursor_find(c, seq) != FO_OK)
-        return false;
+    if (err != FO_OK)
+        return err;
     verdict = fo_ack_cursor_verdict(c, seq);
     row->expired += verdict == FO_VERDICT_EXPIRED;
     row->incompatible += verdict == FO_VERDICT_INCOMPATIBLE;
     row->failed += verdict == FO_VERDICT_REJECTED;
     if (verdict != 0)
-        return false;
+        return FO_ERR_NOT_FOUND;
     row->delivered++;
     if (row->latency_us == NULL)
         row->latency_us = calloc(1, sizeof *row->latency_us);
     if (row->latency_us != NULL && c->record.arrived_at.us >= accepted_at.us)
         fo_hist_add(row->latency_us, (uint64_t)(c->record.arrived_at.us - accepted_at.us));
-    return true;
+    return FO_OK;
 }
 
-static void
+static enum fo_err
 count_event(struct report *p, uint32_t i)
 {
     const struct fo_journal_batch *b = &p->batch;
@@ -76,35 +78,37 @@ count_event(struct report *p, uint32_t i)
     bool is_success = true;
 
     if (fo_event_decode(b->record[i], &e) != FO_OK || e.acceptedtime.us < p->since.us || e.acceptedtime.us >= p->until.us)
-        return;
+        return FO_OK;
     t = rows_of(p, e.type);
     if (t == NULL)
-        return;
+        return FO_OK;
     for (fo_region_set s = b->targets & ~1ull; s != 0; s &= s - 1) {
         unsigned peer = (unsigned)__builtin_ctzll(s);
 
-        is_success &= count_delivery(p, &t->row[peer], peer, b->header.lane, b->header.first_seq + i, e.acceptedtime);
+        enum fo_err err = count_delivery(p, &t->row[peer], peer, b->header.lane, b->header.first_seq + i, e.acceptedtime);
+
+        if (err != FO_OK && err != FO_ERR_NOT_FOUND)
+            return err;
+        is_success &= err == FO_OK;
     }
     t->total++;
     t->successful += is_success;
+    return FO_OK;
 }
 
 static enum fo_err
 walk(struct report *p)
 {
-    struct fo_journal *j = p->v->ctx->journal;
-    struct fo_journal_stats stats;
-    struct fo_journal_reader *reader;
+    struct fo_walk w;
     struct fo_record rec;
-    enum fo_err err;
+    enum fo_err err = fo_walk_open(&w, p->v, 0);
 
-    j->ops->stats(j, &stats);
-    err = j->ops->reader_open(j, stats.first_lsn, &reader);
+    w.skips_trimmed = true;
     for (unsigned r = 1; err == FO_OK && r < p->v->ctx->regions.count; r++)
         for (int lane = 0; err == FO_OK && lane < FO_LANES; lane++)
-            err = fo_ack_cursor_open(&p->cursor[r * FO_LANES + (unsigned)lane], j, fo_slice_str(fo_context_name(p->v->ctx, r)), lane, stats.first_lsn);
+            err = fo_ack_cursor_open(&p->cursor[r * FO_LANES + (unsigned)lane], p->v, r, (enum fo_lane)lane, 0);
     while (err == FO_OK) {
-        err = j->ops->read_next(reader, 7, 1u << FO_RECORD_OWN, &rec);
+        err = fo_walk_next(&w, 7, 1u << FO_RECORD_OWN, &rec);
         if (err == FO_ERR_CORRUPT) {
             err = FO_OK;
             continue;
@@ -113,10 +117,10 @@ walk(struct report *p)
             continue;
         if (fo_journal_batch_read(p->v->ctx, &rec, &p->batch) != FO_OK)
             continue;
-        for (uint32_t i = 0; i < p->batch.header.count; i++)
-            count_event(p, i);
+        for (uint32_t i = 0; err == FO_OK && i < p->batch.header.count; i++)
+            err = count_event(p, i);
     }
-    j->ops->reader_close(reader);
+    fo_walk_close(&w);
     return err == FO_ERR_NOT_FOUND ? FO_OK : err;
 }
 

@@ -34,7 +34,7 @@ waiting_bytes(const struct fo_room *r)
 {
     uint64_t end = r->store->stored_lsn;
 
-    return end - fo_forward_oldest_lsn(r->forward, end) + r->store->queued_bytes;
+    return end - fo_forward_oldest_lsn(r->forward, end) + r->store->queued_frame_bytes;
 }
 
 static bool
@@ -70,7 +70,7 @@ fo_room_use(const struct fo_room *r, enum fo_room_cause cause)
             use.held_for = fo_context_name(r->ctx, p);
         }
     }
-    use.held_bytes = end - oldest + r->store->queued_bytes;
+    use.held_bytes = end - oldest + r->store->queued_frame_bytes;
     if ((cause == FO_ROOM_JOURNAL || cause == FO_ROOM_DISK) && *r->ledger_lsn < oldest) {     /* it takes none of the share */
         use.held_for = "ledger";
         use.held_bytes = end - *r->ledger_lsn;

@@ -102,7 +102,7 @@ uint64_t
 fo_state_lsn_at(const struct fo_state *s, struct fo_wall t)
 {
     for (unsigned i = s->mark_count; i > 0; i--)
-        if (s->mark[i - 1].at.us <= t.us)
+        if (s->mark[i - 1].at.us < t.us)
             return s->mark[i - 1].lsn;
     return 0;
 }

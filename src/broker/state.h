@@ -47,7 +47,7 @@ void fo_state_apply_mark(struct fo_state *s, uint64_t lsn, struct fo_wall at);
 uint64_t fo_state_lsn_before(const struct fo_state *s, uint64_t events);
 /* When the newest remembered checkpoint at or before lsn was appended; us 0: there is none. */
 struct fo_wall fo_state_time_of(const struct fo_state *s, uint64_t lsn);
-/* Newest remembered LSN appended at or before t; 0: none. */
+/* Newest remembered LSN appended before t; 0: none. What was appended at t itself may stand on either side of a checkpoint of that time. */
 uint64_t fo_state_lsn_at(const struct fo_state *s, struct fo_wall t);
 
 /* [peer, arrived_at_us, [[lane, epoch, from, to, attempts]...], [[lane, seq, verdict]...], frame, via] as msgpack. */

@@ -15,6 +15,7 @@ struct fo_store_item {
     unsigned peer;
     struct fo_buf body;                 /* ACK or CHECKPOINT record */
     bool is_checkpoint;
+    bool is_urgent;                     /* should not wait for company */
     uint64_t lsn;
 };
 
@@ -25,7 +26,7 @@ fo_store_init(struct fo_store *s, struct fo_context *ctx, struct fo_state *state
     s->last = &s->first;
     for (unsigned p = 1; p < ctx->regions.count; p++)
         for (int i = 0; i < FO_LANES; i++)
-            s->settled_seq[p][i] = state->link[p][i].acked_seq;
+            s->settled_seq[p][i] = s->recorded_seq[p][i] = state->link[p][i].acked_seq;
 }
 
 /* is_reserved: one of those that were put aside; else they stay where they are. */
@@ -45,7 +46,7 @@ item_take(struct fo_store *s, bool is_reserved)
     }
     it->next = NULL;
     it->batch = NULL;
-    it->is_checkpoint = false;
+    it->is_checkpoint = it->is_urgent = false;
     it->lsn = 0;
     it->body.n = 0;
     return it;
@@ -101,6 +102,7 @@ queue(struct fo_store *s, struct fo_store_item *it)
     *s->last = it;
     s->last = &it->next;
     s->queued_items++;
+    s->urgent_count += it->is_urgent;
     if (s->next_append == NULL)
         s->next_append = it;
 }
@@ -116,9 +118,10 @@ fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch)
     s->reserved -= is_own;
     it->batch = *take_batch;
     *take_batch = NULL;
-    s->queued_bytes += it->batch->frame.n;
+    s->queued_bytes += fo_batch_bytes(it->batch);
+    s->queued_frame_bytes += it->batch->frame.n;
     s->queued_events += it->batch->count;
-    s->urgent_count++;
+    it->is_urgent = true;
     queue(s, it);
     return FO_OK;
 }
@@ -154,6 +157,9 @@ fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *
     }
     fo_buf_fit(&it->body);                  /* what was reserved for the most exceptions is seldom used */
     it->peer = peer;
+    for (unsigned i = 0; i < a->span_count; i++)
+        s->recorded_seq[peer][a->span[i].lane] = a->span[i].to_seq;
+    it->is_urgent = a->exception_count > 0;     /* until it is durable, the peer has that much less room for others */
     s->queued_acks++;
     if (s->next_append == NULL)
         s->oldest_lazy_at = s->ctx->now;
@@ -201,8 +207,8 @@ append_item(struct fo_store *s, struct fo_store_item *it)
     if (b != NULL) {
         b->lsn = it->lsn;
         b->at = at;
-        s->urgent_count--;
     }
+    s->urgent_count -= it->is_urgent;
     apply(s, it);
     return FO_OK;
 }
@@ -293,6 +299,8 @@ note_settled(struct fo_store *s, const struct fo_store_item *it)
     for (unsigned i = 0; i < a.span_count; i++)
         if (a.span[i].to_seq > s->settled_seq[it->peer][a.span[i].lane])
             s->settled_seq[it->peer][a.span[i].lane] = a.span[i].to_seq;
+    if (a.exception_count > 0)
+        s->has_settled_exceptions |= 1ull << it->peer;
 }
 
 uint64_t
@@ -323,7 +331,8 @@ fo_store_stored(struct fo_store *s, enum fo_err err, uint64_t durable_lsn, fo_st
         s->stored_items += !it->is_checkpoint;
         s->queued_acks -= it->batch == NULL && !it->is_checkpoint;
         if (it->batch != NULL) {
-            s->queued_bytes -= it->batch->frame.n;
+            s->queued_bytes -= fo_batch_bytes(it->batch);
+            s->queued_frame_bytes -= it->batch->frame.n;
             s->queued_events -= it->batch->count;
             durable(user, &it->batch);
             fo_assert(it->batch == NULL);

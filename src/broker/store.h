@@ -21,12 +21,15 @@ struct fo_store {
     struct fo_store_item *next_append;              /* first one not yet handed to the journal */
     struct fo_store_item *free; unsigned free_count;
     unsigned reserved;                              /* of the free ones: for own batches that are open */
-    uint64_t queued_bytes, queued_events;
+    uint64_t queued_bytes, queued_events;           /* of batches; bytes of memory, much more than their frames when those are small */
+    uint64_t queued_frame_bytes;
     uint64_t queued_items, stored_items;            /* ever; checkpoints not counted */
     uint64_t stored_lsn;                            /* everything below is durable and handed back */
     uint64_t settled_seq[FO_REGIONS_MAX][FO_LANES]; /* by durable ACK records: what a crash cannot take back */
+    uint64_t recorded_seq[FO_REGIONS_MAX][FO_LANES];    /* by queued ones too; settled_seq <= recorded_seq */
+    fo_region_set has_settled_exceptions;           /* peers who need not repeat theirs once they are told: whoever tells them clears it */
     unsigned queued_acks;
-    unsigned urgent_count;                          /* items that should not wait for company: batches */
+    unsigned urgent_count;                          /* items that should not wait for company: batches, and acks with exceptions */
     struct fo_instant oldest_lazy_at;               /* when the oldest waiting ACK record was queued */
     bool is_committing;
     enum fo_err failure;                            /* FO_OK; FO_ERR_NO_SPACE: tried again; else final */
@@ -44,7 +47,7 @@ FO_MUST_CHECK enum fo_err fo_store_reserve(struct fo_store *s);
 FO_MUST_CHECK enum fo_err fo_store_add_batch(struct fo_store *s, struct fo_batch **take_batch);
 /* Makes room for one ACK record with such a frame, so that adding it next cannot fail. FO_ERR_BUSY: too many wait for the disk; FO_ERR_NO_MEMORY. */
 FO_MUST_CHECK enum fo_err fo_store_reserve_ack(struct fo_store *s, size_t frame_bytes);
-/* Queues an ACK record's body; takes the buffer's memory. It does not force a commit of its own. */
+/* Queues an ACK record's body; takes the buffer's memory. It does not force a commit of its own unless there are exceptions. */
 FO_MUST_CHECK enum fo_err fo_store_add_ack(struct fo_store *s, unsigned peer, const struct fo_ack_record *a);
 /* Commits if the journal is free and something is worth it. */
 void fo_store_commit(struct fo_store *s);

@@ -19,10 +19,8 @@ find_in_batch(struct fo_story *s)
 static enum fo_err
 find_event(struct fo_story *s)
 {
-    const struct fo_journal_ops *ops = s->ctx->journal->ops;
-
     for (;;) {
-        enum fo_err err = ops->read_next(s->reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &s->rec);
+        enum fo_err err = fo_walk_next(&s->walk, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_RECEIVED, &s->rec);
 
         if (err == FO_ERR_CORRUPT)
             continue;
@@ -36,24 +34,20 @@ find_event(struct fo_story *s)
 }
 
 enum fo_err
-fo_story_open(struct fo_story *s, const struct fo_context *ctx, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn)
+fo_story_open(struct fo_story *s, const struct fo_query_view *v, struct fo_slice tenant, struct fo_slice id, uint64_t from_lsn)
 {
-    struct fo_journal_stats stats;
-    enum fo_err err;
+    enum fo_err err = fo_walk_open(&s->walk, v, from_lsn);
 
-    s->ctx = ctx;
+    s->walk.skips_trimmed = true;
+    s->view = v;
+    s->ctx = v->ctx;
     s->tenant = tenant;
     s->id = id;
-    s->reader = NULL;
-    ctx->journal->ops->stats(ctx->journal, &stats);
-    err = ctx->journal->ops->reader_open(ctx->journal, from_lsn > stats.first_lsn ? from_lsn : stats.first_lsn, &s->reader);
     return err == FO_OK ? find_event(s) : err;
 }
 
 void
 fo_story_close(struct fo_story *s)
 {
-    if (s->reader != NULL)
-        s->ctx->journal->ops->reader_close(s->reader);
-    s->reader = NULL;
+    fo_walk_close(&s->walk);
 }

@@ -15,18 +15,12 @@ entry_at(const struct fo_tail *t, unsigned i)
     return (struct fo_tail_batch *)&t->at[(t->first + i) % FO_TAIL_BATCHES_MAX];
 }
 
-static uint64_t
-bytes_of(const struct fo_batch *b)
-{
-    return sizeof *b + b->frame.n;
-}
-
 static void
 drop_oldest(struct fo_tail *t)
 {
     struct fo_tail_batch *oldest = entry_at(t, 0);
 
-    t->bytes -= bytes_of(oldest->batch);
+    t->bytes -= fo_batch_bytes(oldest->batch);
     t->first = (t->first + 1) % FO_TAIL_BATCHES_MAX;
     t->count--;
     fo_batch_give_back(t->pool, t->ctx->transport, &oldest->batch);
@@ -50,7 +44,7 @@ void
 fo_tail_add(struct fo_tail *t, struct fo_batch **take_batch)
 {
     bool is_wanted = fo_instant_is_before(t->ctx->now, t->wanted_until);
-    uint64_t bytes_max = is_wanted ? t->ctx->config->limits.tail_bytes_max : 0, bytes = bytes_of(*take_batch);
+    uint64_t bytes_max = is_wanted ? t->ctx->config->limits.tail_bytes_max : 0, bytes = fo_batch_bytes(*take_batch);
     uint64_t from_lsn = t->is_at_end ? t->end_lsn : (*take_batch)->lsn;
 
     t->is_at_end = false;

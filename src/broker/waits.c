@@ -10,7 +10,7 @@
 void
 fo_waits_init(struct fo_waits *w, struct fo_context *ctx, const uint64_t durable_seq[FO_LANES])
 {
-    *w = (struct fo_waits){ .ctx = ctx };
+    *w = (struct fo_waits){ .ctx = ctx, .deadline = { INT64_MAX } };
     w->durable_last = &w->durable_first;
     memcpy(w->durable_seq, durable_seq, sizeof w->durable_seq);
     fo_buf_init(&w->answer);
@@ -145,7 +145,7 @@ count_targets(const struct fo_context *ctx, const struct fo_wait *t, uint32_t i,
         if (!(t->event[i].targets >> (p + 1) & 1))
             continue;
         *ret_delivered += g->state == FO_DELIVERY_DELIVERED;
-        *ret_open += g->state == FO_DELIVERY_PENDING;
+        *ret_open += g->state == FO_DELIVERY_PENDING && !g->is_over;
     }
 }
 
@@ -270,12 +270,19 @@ is_answered_before(const struct fo_wait *t)
 }
 
 static void
+forget(struct fo_waits *w, struct fo_wait *t)
+{
+    w->waiting_events -= t->target != NULL ? t->event_count : 0;
+    w->count--;
+    fo_wait_destroy(w->ctx, &t);
+}
+
+static void
 finish(struct fo_waits *w, struct fo_wait *t)
 {
     if (!is_answered_before(t) || w->first_answer == NULL || !w->first_answer(w->first_answer_user, t))
         answer(w, t);
-    fo_wait_destroy(w->ctx, &t);
-    w->count--;
+    forget(w, t);
 }
 
 static void
@@ -330,6 +337,8 @@ fo_waits_add(struct fo_waits *w, struct fo_wait **take_wait)
 
     *take_wait = NULL;
     w->count++;
+    w->waiting_events += t->target != NULL ? t->event_count : 0;
+    w->deadline = fo_instant_earlier(w->deadline, t->deadline);
     if (w->durable_first == NULL && is_durable(w, t)) {
         now_durable(w, t);
         return;
@@ -365,11 +374,16 @@ state_of(uint64_t seq, const struct fo_exception *exceptions, unsigned count)
     return FO_DELIVERY_DELIVERED;
 }
 
+/* Most acks are about the events of few requests. */
+static bool
+is_about(const struct fo_wait *t, enum fo_lane lane, const struct fo_settled *span)
+{
+    return t->target != NULL && t->first_seq[lane] > 0 && t->first_seq[lane] <= span->to_seq && t->need_seq[lane] >= span->from_seq;
+}
+
 static void
 settle_wait(struct fo_waits *w, struct fo_wait *t, unsigned peer, enum fo_lane lane, const struct fo_settled *span, const struct fo_exception *exceptions, unsigned exception_count)
 {
-    if (t->target == NULL)
-        return;
     for (uint32_t i = 0; i < t->event_count; i++) {
         const struct fo_wait_event *e = &t->event[i];
         struct fo_wait_target *g = &t->target[i * peers_of(w->ctx) + peer - 1];
@@ -389,10 +403,15 @@ fo_waits_settled(struct fo_waits *w, unsigned peer, enum fo_lane lane, const str
 {
     fo_assert(peer > 0);
     for (struct fo_wait *t = w->durable_first; t != NULL; t = t->next)
-        settle_wait(w, t, peer, lane, span, exceptions, exception_count);
+        if (is_about(t, lane, span))
+            settle_wait(w, t, peer, lane, span, exceptions, exception_count);
     for (struct fo_wait **at = &w->acks; *at != NULL;) {
         struct fo_wait *t = *at;
 
+        if (!is_about(t, lane, span)) {
+            at = &t->next;
+            continue;
+        }
         settle_wait(w, t, peer, lane, span, exceptions, exception_count);
         if (is_ready(w->ctx, t)) {
             *at = t->next;
@@ -414,8 +433,7 @@ refuse_late(struct fo_waits *w, struct fo_wait *t)
     w->answer.n = 0;
     err = fo_error_answer_encode(t->encoding, &fault, 1000, &w->answer);
     w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
-    fo_wait_destroy(w->ctx, &t);
-    w->count--;
+    forget(w, t);
 }
 
 struct fo_instant
@@ -424,6 +442,8 @@ fo_waits_check_deadlines(struct fo_waits *w)
     struct fo_instant next = { INT64_MAX };
     struct fo_wait **at;
 
+    if (fo_instant_is_before(w->ctx->now, w->deadline))
+        return w->deadline;
     for (at = &w->durable_first; *at != NULL;) {
         struct fo_wait *t = *at;
 
@@ -450,6 +470,7 @@ fo_waits_check_deadlines(struct fo_waits *w)
             next = t->deadline;
         at = &t->next;
     }
+    w->deadline = next;
     return next;
 }
 

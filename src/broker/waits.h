@@ -5,13 +5,14 @@
  *   request --> durable queue --all its events durable--> answered            (wait: accepted)
  *                                                    \--> ack list --> answered (wait: N, all; or its time is over)
  *
- * No answer says "accepted" before the stored input that covers every event of the request. Bounded by the door's contexts. */
+ * No answer says "accepted" before the stored input that covers every event of the request. Bounded by the door's contexts, and by
+ * limits.waiting_events_max. */
 #pragma once
 #include "broker/context.h"
 #include "core/link.h"
 #include "wire/door.h"
 
-struct fo_wait_target { uint8_t region; uint8_t state; uint32_t attempts; int64_t latency_us; };
+struct fo_wait_target { bool is_over; uint8_t state; uint32_t attempts; int64_t latency_us; };    /* is_over: nothing more will be heard, also of a pending one */
 struct fo_wait_event {
     const struct fo_fault *fault;       /* why it was refused; null: it was not */
     struct fo_slice id;
@@ -34,7 +35,7 @@ struct fo_wait {
     bool is_unsaid;                     /* no memory to say what became of each event: the answer says nothing of any */
     uint8_t wait;
     struct fo_instant deadline;
-    uint64_t need_seq[FO_LANES];        /* own events up to here are to be durable */
+    uint64_t first_seq[FO_LANES], need_seq[FO_LANES];   /* own events it is about, 0: none; those up to the last are to be durable */
     struct fo_wait_event *event; uint32_t event_count;      /* event: null when the tally says all that is asked */
     struct fo_publish_tally tally;      /* its errors are owned, brief or not; the rest of it is for a brief answer */
     struct fo_wait_target *target;      /* event_count * regions - 1, when wait is not accepted; else null */
@@ -46,6 +47,8 @@ struct fo_waits {
     struct fo_wait *durable_first, **durable_last;
     struct fo_wait *acks;
     unsigned count;
+    uint32_t waiting_events;            /* of requests that wait for peers, or will: at most limits.waiting_events_max, or one request's */
+    struct fo_instant deadline;         /* no wait's is earlier */
     uint64_t durable_bytes;             /* of the requests in the durable queue */
     struct fo_buf answer;               /* reused */
     uint64_t durable_seq[FO_LANES];
@@ -59,6 +62,14 @@ void fo_waits_fini(struct fo_waits *w);
 /* A wait for the answer to `req`; null without memory. The caller fills it in and adds or destroys it. */
 struct fo_wait *fo_wait_create(const struct fo_context *ctx, const struct fo_request *req);
 void fo_wait_destroy(struct fo_context *ctx, struct fo_wait **take_wait);
+/* It is about that own event. */
+static inline void fo_wait_needs(struct fo_wait *w, enum fo_lane lane, uint64_t seq)
+{
+    if (w->first_seq[lane] == 0 || seq < w->first_seq[lane])
+        w->first_seq[lane] = seq;
+    if (seq > w->need_seq[lane])
+        w->need_seq[lane] = seq;
+}
 /* What became of the event at that index of the request; each is told once, those that are accepted in their order. */
 void fo_wait_accepted(const struct fo_context *ctx, struct fo_wait *w, uint32_t index, const struct fo_wait_event *event);
 void fo_wait_refused(struct fo_wait *w, uint32_t index, const struct fo_fault *fault);

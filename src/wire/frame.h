@@ -53,7 +53,7 @@ struct fo_control {
     struct fo_slice region; uint64_t key_id;    /* who speaks */
     struct fo_slice target;                     /* to whom */
     uint64_t session;                           /* random, new at each start of the speaker's process */
-    struct fo_wall sent_at;                     /* speaker's clock */
+    struct fo_wall sent_at;                     /* speaker's clock, which never goes back within a session */
     uint64_t epoch_acked[FO_LANES];             /* epoch that cum_seq belongs to, per lane; 0: has nothing */
     uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */

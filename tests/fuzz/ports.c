@@ -274,7 +274,7 @@ ports_config(void)
         peers[i].region = (char *)(uintptr_t)world_regions.name[i + 1];
     c = (struct fo_config){ .region = (char *)(uintptr_t)world_regions.name[0], .peers = peers, .peers_count = WORLD_REGIONS - 1 };
     c.limits = (__typeof__(c.limits)){ .event_bytes_max = 4096, .request_bytes_max = 65536, .batch_events_max = 4, .batch_bytes_max = 8192, .requests_max = 64,
-        .pending_events_max = 1000, .pending_bytes_max = 1 << 20, .fetches_max = 8, .dedupe_events_max = 64, .schema_version_min = 1 };
+        .pending_events_max = 1000, .pending_bytes_max = 1 << 20, .waiting_events_max = 1000, .fetches_max = 8, .dedupe_events_max = 64, .schema_version_min = 1 };
     c.link = (__typeof__(c.link)){ .window_bytes = 4096, .window_bytes_min = 1024, .queue_delay_ms_max = 50, .ack_delay_ms_max = 2, .window_batches = 4, .heartbeat_ms = 750,
         .probes_missed_max = 3, .stable_ms_min = 1000, .stable_ms_max = 30000, .retransmit_ms_min = 200, .low_share_percent = 10 };
     c.journal = (__typeof__(c.journal)){ .durability = (char *)(uintptr_t)"power", .segment_bytes = PORTS_SEGMENT_BYTES, .bytes_max = 1 << 30, .retention_hours = 24,

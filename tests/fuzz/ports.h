@@ -7,7 +7,7 @@
 
 #include "broker/broker.h"
 
-enum { PORTS_RECORDS_MAX = 1024, PORTS_SEGMENT_BYTES = 32768 };
+enum { PORTS_RECORDS_MAX = 4096, PORTS_SEGMENT_BYTES = 32768 };
 
 struct ports_record { struct fo_record rec; uint8_t *body; };
 

@@ -160,7 +160,7 @@ act(struct sim *s, const struct task *t)
 }
 
 static void
-told_of_delivery(struct sim *s, uint32_t index, struct truth_event *e, const json_t *delivery, bool is_duplicate)
+told_of_delivery(struct sim *s, uint32_t index, struct truth_event *e, const json_t *delivery)
 {
     const char *region = json_string_value(json_object_get(delivery, "region")), *state = json_string_value(json_object_get(delivery, "state"));
     int g = region != NULL ? region_index(region, strlen(region)) : -1;
@@ -173,8 +173,6 @@ told_of_delivery(struct sim *s, uint32_t index, struct truth_event *e, const jso
         return;
     if (!(e->received >> g & 1))
         sim_fail(s, "e%u's publisher is told '%s' by %s, where it is not durable", index, state, region);
-    if (is_duplicate)
-        return;                         /* without the journal's help the loop knows only that it is settled */
     if (strcmp(state, "delivered") == 0)
         e->told_ok |= 1ull << g;
     else
@@ -212,7 +210,7 @@ told_of_event(struct sim *s, const struct publisher *p, uint32_t index, const js
     if (s->truth.lane[e->source][e->lane].acked_seq < e->seq)
         s->truth.lane[e->source][e->lane].acked_seq = e->seq;
     json_array_foreach(json_object_get(result, "deliveries"), i, delivery)
-        told_of_delivery(s, index, e, delivery, is_duplicate);
+        told_of_delivery(s, index, e, delivery);
     others = (unsigned)__builtin_popcountll(e->targets & ~(1ull << e->source));
     if (is_success && p->wait > 0 && (unsigned)__builtin_popcountll(e->received) < (p->wait > others ? others : p->wait))
         sim_fail(s, "e%u's publisher waited for more regions than hold it", index);
@@ -248,8 +246,11 @@ take_results(struct sim *s, struct publisher *p, const json_t *answer)
 
         if (error == NULL)
             told_of_event(s, p, p->event[k], result);
-        else if (is_final_error(s, p, error))
+        else if (is_final_error(s, p, error)) {
+            if (e->is_durable && e->has_id && !s->plan.is_lossy && e->lsn >= s->node[p->node].disk.first_lsn)
+                sim_fail(s, "e%u was accepted, and is refused when it comes again", p->event[k]);
             e->is_given_up = true;
+        }
         else if (e->has_id)             /* an event without an id cannot be asked about again */
             p->event[left++] = p->event[k];
     }

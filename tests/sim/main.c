@@ -130,8 +130,8 @@ print_coverage(const struct coverage *c)
 {
     printf("count: processes ended %" PRIu64 " (drained %" PRIu64 ", torn groups %" PRIu64 "), disk errors %" PRIu64 ", links cut %" PRIu64 ", frames relayed %" PRIu64
         ", retransmissions %" PRIu64 ", gaps %" PRIu64 ", duplicate batches %" PRIu64 ", frames refused %" PRIu64 ", events excepted %" PRIu64
-        ", cursors gone %" PRIu64 ", segments trimmed %" PRIu64 ", batches gathered for %" PRIu64 " steps\n", c->kills, c->drains, c->torn_groups, c->disk_errors, c->cuts, c->relayed, c->retransmits, c->gaps,
-        c->duplicates, c->refused_frames, c->excepted, c->cursors_gone, c->trims, c->gathered);
+        ", cursors gone %" PRIu64 ", segments trimmed %" PRIu64 ", batches gathered for %" PRIu64 " steps, clocks set %" PRIu64 "\n", c->kills, c->drains, c->torn_groups, c->disk_errors, c->cuts, c->relayed, c->retransmits, c->gaps,
+        c->duplicates, c->refused_frames, c->excepted, c->cursors_gone, c->trims, c->gathered, c->clock_steps);
 }
 
 int

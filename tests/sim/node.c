@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000, GATHER_US = 100000, TAIL_BYTES_MAX = 1 << 17 };
+enum { STEP_INPUTS_MAX = 64, IDLE_STEPS_MAX = 3000, DRAIN_MS = 10000, RTT_MS_MAX = 10000, GATHER_US = 100000, TAIL_BYTES_MAX = 1 << 17 };
 static const int64_t ms = 1000000;
 
 static uint64_t
@@ -115,6 +115,7 @@ make_config(struct sim *s, struct node *n)
     c->limits.requests_max = REQUESTS_MAX;
     c->limits.pending_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.pending_bytes_max = s->seed % 16 == 0 ? 1 : 1 << 20;      /* 1: less than any frame */
+    c->limits.waiting_events_max = skewed(s, s->plan.pending_max, PUBLISH_EVENTS_MAX);
     c->limits.tail_bytes_max = sim_below(s, 3) * sim_below(s, TAIL_BYTES_MAX);      /* of three nodes one keeps none */
     c->limits.fetches_max = READERS_MAX;
     c->limits.dedupe_events_max = EVENTS_MAX * 4;
@@ -145,12 +146,17 @@ check_bounds(struct sim *s, const struct node *n)
     if (b->waits.count + b->fetches.audience.parked_count > n->open_count)
         sim_fail(s, "%s keeps %u waits and %u fetches of %u open requests", region_name(n->index), b->waits.count, b->fetches.audience.parked_count, n->open_count);
     for (unsigned p = 1; p < b->ctx.regions.count; p++)
+        if (b->forward.peer[p].link.rtt.ns > RTT_MS_MAX * ms)
+            sim_fail(s, "%s takes a round trip for %lld ms", region_name(n->index), (long long)(b->forward.peer[p].link.rtt.ns / ms));
+    for (unsigned p = 1; p < b->ctx.regions.count; p++)
         for (int i = 0; i < FO_LANES; i++) {
             const struct fo_link_lane *l = &b->forward.peer[p].link.lane[i];
 
             if (l->window.count > 1 && l->window.bytes > n->config.link.window_bytes + n->config.limits.batch_bytes_max + 8192)
                 sim_fail(s, "%s has %llu bytes in flight", region_name(n->index), (unsigned long long)l->window.bytes);
         }
+    if (b->waits.waiting_events > n->config.limits.waiting_events_max)
+        sim_fail(s, "%s holds %u events that wait for peers", region_name(n->index), b->waits.waiting_events);
     if (b->store.queued_events > n->config.limits.pending_events_max + EVENTS_MAX || b->pool.free_count > b->pool.free_max)
         sim_fail(s, "%s holds %llu events that wait for the disk", region_name(n->index), (unsigned long long)b->store.queued_events);
 }

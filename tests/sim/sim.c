@@ -40,6 +40,7 @@ draw_plan(struct sim *s)
     p->disk_fault = (unsigned)one_of(s, (const uint64_t[]){ 0, 1, 3 }, 3);
     p->stop = (unsigned)one_of(s, (const uint64_t[]){ 0, 1 }, 2);
     p->replay = (unsigned)one_of(s, (const uint64_t[]){ 0, 2, 10 }, 3);
+    p->clock_step = (unsigned)one_of(s, (const uint64_t[]){ 0, 0, 1 }, 3);
     p->window_bytes = (unsigned)one_of(s, (const uint64_t[]){ 1024, 8192, 65536 }, 3);
     p->window_batches = (unsigned)one_of(s, (const uint64_t[]){ 1, 2, 4, 64 }, 4);
     p->batch_events_max = (unsigned)one_of(s, (const uint64_t[]){ 1, 3, 16, 256 }, 4);
@@ -126,11 +127,25 @@ fault_crash(struct sim *s)
     sim_after(s, (int64_t)(1 + sim_below(s, sim_chance(s, 300) ? 2000 : 100)) * ms, start_node, i, 0, 0, NULL);
 }
 
+/* Somebody sets the clock under a running broker, back or forward. */
+static void
+fault_clock(struct sim *s)
+{
+    struct node *n = &s->node[sim_below(s, s->plan.nodes)];
+    int64_t step_us = 1 + (int64_t)sim_below(s, sim_chance(s, 500) ? 3600000000 : 2000000);
+
+    if (!n->is_up)
+        return;
+    n->wall_base_us += sim_chance(s, 500) ? -step_us : step_us;
+    s->covered.clock_steps++;
+    trace_note(s, (int)n->index, "clock set", (uint64_t)n->wall_base_us, 0, NULL);
+}
+
 static void
 fault(struct sim *s, const struct task *t)
 {
     const struct plan *p = &s->plan;
-    uint64_t k = sim_below(s, p->crash + p->cut + p->disk_fault + p->stop + p->replay + 1);
+    uint64_t k = sim_below(s, p->crash + p->cut + p->disk_fault + p->stop + p->replay + p->clock_step + 1);
 
     (void)t;
     if (s->is_healing)
@@ -145,8 +160,10 @@ fault(struct sim *s, const struct task *t)
         fault_disk(s);
     else if ((k -= p->disk_fault) < p->stop)
         node_stop(s, (unsigned)sim_below(s, p->nodes));
-    else if (k - p->stop < p->replay)
+    else if ((k -= p->stop) < p->replay)
         net_replay(s);
+    else if (k - p->replay < p->clock_step)
+        fault_clock(s);
     sim_after(s, (int64_t)(1 + sim_below(s, 200)) * ms, fault, 0, 0, 0, NULL);
 }
 

@@ -48,7 +48,7 @@ struct net {
 struct plan {                                   /* drawn from the seed */
     unsigned nodes, publishers, readers, events;
     int64_t active_ns;
-    unsigned crash, cut, disk_fault, stop, replay;      /* weights of the faults */
+    unsigned crash, cut, disk_fault, stop, replay, clock_step;      /* weights of the faults */
     unsigned window_bytes, window_batches, batch_events_max, pending_max;
     uint32_t segment_bytes;
     uint64_t retention_bytes;
@@ -57,7 +57,7 @@ struct plan {                                   /* drawn from the seed */
 };
 
 /* How often what makes a schedule hard has happened. */
-struct coverage { uint64_t kills, torn_groups, drains, disk_errors, cuts, relayed, retransmits, gaps, duplicates, refused_frames, excepted, cursors_gone, trims, gathered; };
+struct coverage { uint64_t kills, torn_groups, drains, disk_errors, cuts, relayed, retransmits, gaps, duplicates, refused_frames, excepted, cursors_gone, trims, gathered, clock_steps; };
 
 struct sim {
     struct coverage covered;

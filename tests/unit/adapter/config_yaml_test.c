@@ -114,6 +114,7 @@ test_defaults_and_paths(void **state)
     assert_int_equal(c->limits.requests_max, 1024);
     assert_int_equal(c->limits.fetches_max, 768);
     assert_int_equal(c->limits.pending_events_max, 65536);
+    assert_int_equal(c->limits.waiting_events_max, 262144);
     assert_int_equal(c->link.window_batches, 64);
     assert_int_equal(c->link.low_share_percent, 10);
     assert_true(c->journal.bytes_max == 10737418240);

@@ -139,8 +139,8 @@ marks_find_their_time_and_place(void **state)
     }
     assert_int_equal(s->mark_count, FO_MARKS_MAX);
     assert_int_equal(fo_state_lsn_at(s, (struct fo_wall){20500}), 200);
-    assert_int_equal(fo_state_lsn_at(s, (struct fo_wall){21000}), 210);
-    assert_int_equal(fo_state_lsn_at(s, (struct fo_wall){5999}), 0);
+    assert_int_equal(fo_state_lsn_at(s, (struct fo_wall){21000}), 200);
+    assert_int_equal(fo_state_lsn_at(s, (struct fo_wall){6000}), 0);
     assert_int_equal(fo_state_lsn_before(s, 0), (FO_MARKS_MAX + 5) * 10);
     assert_int_equal(fo_state_lsn_before(s, 3), (FO_MARKS_MAX + 2) * 10);
     assert_int_equal(fo_state_lsn_before(s, 1000000), 60);
