@@ -81,7 +81,7 @@ struct fanout_publisher_options {
     unsigned request_bytes_max;     /* bytes in one request; 1048576 */
     int is_blocking;                /* full: wait for room instead of FANOUT_ERR_FULL; 0 */
     int wait;                       /* as in fanout_publish; FANOUT_WAIT_ACCEPTED */
-    int is_detailed;                /* results carry position and regions; costs throughput; 0 */
+    int is_detailed;                /* results carry position and regions; costs throughput; 0. With a wait they always do */
     int timeout_ms;                 /* one event's patience, failover and retries included; 30000 */
 };
 

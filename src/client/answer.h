@@ -17,8 +17,8 @@ struct fanout_results {
     char *texts;
 };
 
-/* A publish answer for `count` events that were sent. An error that concerns the whole request stands in each result. Brief: only
- * the failed ones, in ascending order of index. FO_ERR_PROTO, FO_ERR_NO_MEMORY. */
+/* A publish answer for `count` events that were sent. An error that concerns the whole request stands in each result. Brief, for
+ * requests that wait for acceptance only: the failed ones, in ascending order of index. FO_ERR_PROTO, FO_ERR_NO_MEMORY. */
 FO_MUST_CHECK enum fo_err fo_answer_publish(struct fo_slice body, uint32_t count, bool is_brief, struct fanout_results **ret_results);
 void fo_results_destroy(struct fanout_results *results);
 

@@ -78,6 +78,7 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
     p->client = client;
     p->options = *options;
+    p->is_brief = !options->is_detailed && options->wait == FANOUT_WAIT_ACCEPTED;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -134,7 +134,7 @@ tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_bri
 static void
 settle(struct fanout_publisher *p, struct fo_channel *ch)
 {
-    bool is_brief = !p->options.is_detailed;
+    bool is_brief = p->is_brief;
     struct fo_load *load = ch->head;
     struct fanout_results *results = NULL;
     nng_msg *answer = NULL;
@@ -183,7 +183,7 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     err = fo_conn_pick(conn, fo_conn_now_ms() + PICK_MS, &server);
     if (err == FO_OK)
         err = fo_encode_publish(fo_buf_slice(&load->events), load->count, p->options.wait, attempt_ms / 10 * 9,
-            !p->options.is_detailed, &request);
+            p->is_brief, &request);
     if (err == FO_OK)
         err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
     fo_buf_fini(&request);

@@ -250,7 +250,7 @@ pub_stream(const struct pub_args *args, fanout_client *client)
     fanout_publisher_options_init(&o);
     o.is_blocking = 1;
     o.wait = args->has_wait ? args->wait : FANOUT_WAIT_ACCEPTED;
-    o.is_detailed = args->common.is_json || args->has_wait;
+    o.is_detailed = args->common.is_json;
     if (args->event.key == NULL && args->rate <= 0 && args->is_stdin)
         o.channels = 1;                 /* lines keep their order */
     err = fanout_publisher_open(client, &o, &s.publisher);

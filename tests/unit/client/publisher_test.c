@@ -17,7 +17,7 @@
 
 #include "door.h"
 
-struct tally { atomic_uint ok, refused, unreachable, busy, closed, other; char last_id[129], last_code[33]; };
+struct tally { atomic_uint ok, unfulfilled, refused, unreachable, busy, closed, other; char last_id[129], last_code[33]; };
 
 static void
 count(void *user, const struct fanout_result *result)
@@ -27,7 +27,10 @@ count(void *user, const struct fanout_result *result)
     snprintf(t->last_id, sizeof(t->last_id), "%s", result->event_id);
     snprintf(t->last_code, sizeof(t->last_code), "%s", result->code);
     switch (result->err) {
-    case FANOUT_OK: t->ok++; break;
+    case FANOUT_OK:
+        t->ok++;
+        t->unfulfilled += !result->is_success;
+        break;
     case FANOUT_ERR_REFUSED: t->refused++; break;
     case FANOUT_ERR_UNREACHABLE: t->unreachable++; break;
     case FANOUT_ERR_BUSY: t->busy++; break;
@@ -141,6 +144,37 @@ test_a_refused_event_is_told_alone(void **state)
     assert_int_equal(bad.refused, 2);
     assert_string_equal(bad.last_code, "unknown_type");
     assert_int_equal(strlen(good.last_id), 36);
+    fanout_close(client);
+    door_close(&door);
+}
+
+/* Accepted, but no peer acknowledged in time: neither an error, nor a success because another event was refused. */
+static void
+test_a_wait_not_fulfilled_is_told_event_by_event(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally good = { 0 }, bad = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    door.is_never_fulfilled = true;
+    client = open_client(door.url, 5000);
+    fanout_publisher_options_init(&o);
+    o.channels = 1;
+    o.wait = FANOUT_WAIT_ALL;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    for (int has_refused = 0; has_refused < 2; has_refused++) {
+        for (int i = 0; i < 3 + has_refused; i++)
+            assert_int_equal(send_one(p, i == 3 ? "nonsense" : "custom", NULL, NULL, i == 3 ? &bad : &good), FANOUT_OK);
+        assert_int_equal(fanout_publisher_flush(p, 10000), FANOUT_OK);
+    }
+    assert_int_equal(good.ok, 6);
+    assert_int_equal(good.unfulfilled, 6);
+    assert_int_equal(bad.refused, 1);
+    fanout_publisher_close(p);
     fanout_close(client);
     door_close(&door);
 }
@@ -270,6 +304,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_are_answered_and_keys_keep_their_order),
         cmocka_unit_test(test_a_refused_event_is_told_alone),
+        cmocka_unit_test(test_a_wait_not_fulfilled_is_told_event_by_event),
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
         cmocka_unit_test(test_patience_has_an_end),
         cmocka_unit_test(test_closing_answers_what_is_left),
