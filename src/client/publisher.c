@@ -100,12 +100,11 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
 static struct fo_channel *
 channel_of(struct fanout_publisher *p, const struct fanout_event *event)
 {
-    uint32_t hash;
+    const char *tenant = event->tenant != NULL ? event->tenant : "default";
 
     if (event->key == NULL)
         return &p->channel[p->next_channel++ % p->options.channels];
-    hash = event->tenant != NULL ? fo_crc32c(0, event->tenant, strlen(event->tenant)) : 0;
-    return &p->channel[fo_crc32c(hash, event->key, strlen(event->key)) % p->options.channels];
+    return &p->channel[fo_crc32c(fo_crc32c(0, tenant, strlen(tenant)), event->key, strlen(event->key)) % p->options.channels];
 }
 
 static struct fo_load *

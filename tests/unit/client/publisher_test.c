@@ -118,6 +118,45 @@ test_all_are_answered_and_keys_keep_their_order(void **state)
     door_close(&door);
 }
 
+/* No tenant is the tenant "default": one order for both ways of saying so. */
+static void
+test_the_default_tenant_has_one_order(void **state)
+{
+    enum { EACH = 200 };
+    struct fanout_publisher_options o;
+    struct fanout_event e;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+    char id[32], key[16];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    client = open_client(door.url, 5000);
+    fanout_publisher_options_init(&o);
+    o.channels = 16;
+    o.is_blocking = 1;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    fanout_event_init(&e);
+    e.type = "custom";
+    e.id = id;
+    e.key = key;
+    for (unsigned i = 0; i < EACH; i++) {
+        e.tenant = i % 2 == 0 ? NULL : "default";
+        for (unsigned k = 0; k < 4; k++) {
+            snprintf(id, sizeof(id), "%u-%u", k, i);
+            snprintf(key, sizeof(key), "key%u", k);
+            assert_int_equal(fanout_publisher_send(p, &e, count, &tally), FANOUT_OK);
+        }
+    }
+    assert_int_equal(fanout_publisher_flush(p, 60000), FANOUT_OK);
+    check_order(&door, 4, 4 * EACH);
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
 static void
 test_a_refused_event_is_told_alone(void **state)
 {
@@ -303,6 +342,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_are_answered_and_keys_keep_their_order),
+        cmocka_unit_test(test_the_default_tenant_has_one_order),
         cmocka_unit_test(test_a_refused_event_is_told_alone),
         cmocka_unit_test(test_a_wait_not_fulfilled_is_told_event_by_event),
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
