@@ -138,8 +138,6 @@ gathering(struct fanout_publisher *p, struct fo_channel *ch)
         return load;
     if ((load = load_create(p)) == NULL)
         return NULL;
-    load->first_seq = p->sent;
-    load->give_up_at_ms = fo_conn_now_ms() + p->options.timeout_ms;
     if (ch->tail != NULL)
         ch->tail->next = load;
     else
@@ -164,7 +162,7 @@ add_event(struct fanout_publisher *p, const struct fanout_event *event, fanout_p
         fo_client_make_id(p->client, id);
     if (fo_encode_event(event, id, &load->events, &fault) != FO_OK)
         return fo_fail_fault(&fault);
-    load->tickets[load->count++] = (struct fo_ticket){ callback, user, at };
+    load->tickets[load->count++] = (struct fo_ticket){ callback, user, at, p->sent, fo_conn_now_ms() + p->options.timeout_ms };
     p->queued++;
     p->sent++;
     if (ch->state == FO_CHANNEL_IDLE && load == ch->head && load->count == 1)
@@ -198,7 +196,7 @@ is_settled(const struct fanout_publisher *p, uint64_t seq)
 {
     for (unsigned i = 0; i < p->options.channels; i++) {
         const struct fo_load *head = p->channel[i].head;
-        if (head != NULL && head->count > 0 && head->first_seq < seq)
+        if (head != NULL && head->count > 0 && head->tickets[0].seq < seq)
             return false;
     }
     return true;

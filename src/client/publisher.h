@@ -10,15 +10,19 @@
 
 enum { FO_CHANNELS_MAX = 64 };
 
-struct fo_ticket { fanout_publish_fn callback; void *user; size_t at; /* of the event in the load's bytes */ };
+struct fo_ticket {
+    fanout_publish_fn callback;
+    void *user;
+    size_t at;                          /* of the event in the load's bytes */
+    uint64_t seq;                       /* events sent to the publisher before this one */
+    int64_t give_up_at_ms;              /* ascending within a load */
+};
 
 struct fo_load {
     struct fo_load *next;
     struct fo_buf events;               /* maps, one after the other */
     struct fo_ticket *tickets;          /* count of them; room for request_events_max */
     uint32_t count;
-    uint64_t first_seq;                 /* events sent to the publisher before its first one */
-    int64_t give_up_at_ms;
 };
 
 /*   IDLE --load there--> FLYING --answered--> IDLE

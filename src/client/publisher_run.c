@@ -61,32 +61,57 @@ retire_head(struct fanout_publisher *p, struct fo_channel *ch)
     pthread_cond_broadcast(&p->room);
 }
 
-/* Gives every event of the head the same error. The lock is held, and released during the callbacks. */
+/* Takes the head's first events out of it, but not all. The lock is held. */
 static void
-fail_head(struct fanout_publisher *p, struct fo_channel *ch, int err, const char *message)
+drop_first(struct fanout_publisher *p, struct fo_load *load, uint32_t count)
+{
+    size_t bytes = load->tickets[count].at;
+
+    load->events.n -= bytes;
+    memmove(load->events.p, load->events.p + bytes, load->events.n);
+    load->count -= count;
+    memmove(load->tickets, load->tickets + count, load->count * sizeof(*load->tickets));
+    for (uint32_t i = 0; i < load->count; i++)
+        load->tickets[i].at -= bytes;
+    p->queued -= count;
+    pthread_cond_broadcast(&p->room);
+}
+
+/* Gives the head's first events the same error. The lock is held, and released during the callbacks. */
+static void
+fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, int err, const char *message)
 {
     const struct fanout_result result = { .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
         .total_latency_ms = -1 };
-    const struct fo_load *load = ch->head;
+    struct fo_load *load = ch->head;
 
     ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
     pthread_mutex_unlock(&p->lock);
-    for (uint32_t i = 0; i < load->count; i++)
+    for (uint32_t i = 0; i < count; i++)
         tell(load, i, &result);
     pthread_mutex_lock(&p->lock);
-    retire_head(p, ch);
+    if (count < load->count)
+        drop_first(p, load, count);
+    else
+        retire_head(p, ch);
 }
 
-/* Tries the head again later, or gives up. The lock is held. */
+/* Tries the head again later, without the events whose patience ends before. The lock is held. */
 static void
 try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, int err, const char *message)
 {
+    const struct fo_load *load = ch->head;
     int64_t now = fo_conn_now_ms();
+    uint32_t late = 0;
 
-    if (now + pause_ms >= ch->head->give_up_at_ms) {
-        fail_head(p, ch, err, message);
+    while (late < load->count && now + pause_ms >= load->tickets[late].give_up_at_ms)
+        late++;
+    if (late == load->count) {
+        fail_first(p, ch, late, err, message);
         return;
     }
+    if (late > 0)
+        fail_first(p, ch, late, err, message);
     ch->state = FO_CHANNEL_WAITING;
     ch->retry_at_ms = now + pause_ms;
 }
@@ -161,7 +186,7 @@ settle(struct fanout_publisher *p, struct fo_channel *ch)
     } else if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT) {
         try_later(p, ch, next_pause(ch), fo_public_err(err), fanout_strerror(fo_public_err(err)));
     } else {
-        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        fail_first(p, ch, ch->head->count, fo_public_err(err), fanout_strerror(fo_public_err(err)));
     }
     fo_results_destroy(results);
 }
@@ -191,7 +216,7 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     if (err == FO_ERR_UNAVAILABLE)
         try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, fanout_strerror(FANOUT_ERR_UNREACHABLE));
     else if (err != FO_OK)
-        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        fail_first(p, ch, ch->head->count, fo_public_err(err), fanout_strerror(fo_public_err(err)));
 }
 
 /* One look at a channel; true when something was done. The lock is held. */
@@ -252,7 +277,7 @@ close_all(struct fanout_publisher *p)
         fo_call_fini(&ch->call);
         pthread_mutex_lock(&p->lock);
         while (ch->head != NULL)
-            fail_head(p, ch, FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+            fail_first(p, ch, ch->head->count, FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
     }
 }
 

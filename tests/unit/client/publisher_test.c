@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The asynchronous publisher: every event is answered once, keys keep their order, retries repeat nothing, full is said. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -273,6 +274,57 @@ test_patience_has_an_end(void **state)
     fanout_close(client);
 }
 
+struct turn { struct door *door; atomic_uint given_up; };
+
+static void
+open_the_door(void *user, const struct fanout_result *result)
+{
+    struct turn *turn = user;
+
+    assert_int_equal(result->err, FANOUT_ERR_BUSY);
+    turn->given_up++;
+    pthread_mutex_lock(&turn->door->lock);
+    turn->door->busy_left = 0;
+    pthread_mutex_unlock(&turn->door->lock);
+}
+
+/* Two events wait in one request; when the patience with the first one ends, the second, sent later, has some left and gets through. */
+static void
+test_patience_is_each_event_s_own(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally ahead = { 0 }, second = { 0 };
+    struct fanout_event e;
+    struct door door;
+    struct turn turn = { .door = &door };
+    fanout_publisher *p;
+    fanout_client *client;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    door.busy_left = UINT_MAX;
+    client = open_client(door.url, 5000);
+    fanout_publisher_options_init(&o);
+    o.channels = 1;
+    o.timeout_ms = 2000;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    assert_int_equal(send_one(p, "custom", NULL, NULL, &ahead), FANOUT_OK);
+    while (door_publishes(&door) == 0)              /* it is on its way: what follows gathers behind it */
+        usleep(1000);
+    fanout_event_init(&e);
+    e.type = "custom";
+    assert_int_equal(fanout_publisher_send(p, &e, open_the_door, &turn), FANOUT_OK);
+    usleep(1000000);
+    assert_int_equal(send_one(p, "custom", "second", NULL, &second), FANOUT_OK);
+    assert_int_equal(fanout_publisher_flush(p, 20000), FANOUT_OK);
+    assert_int_equal(ahead.busy, 1);
+    assert_int_equal(turn.given_up, 1);
+    assert_int_equal(second.ok, 1);
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
 static void
 test_closing_answers_what_is_left(void **state)
 {
@@ -347,6 +399,7 @@ main(void)
         cmocka_unit_test(test_a_wait_not_fulfilled_is_told_event_by_event),
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
         cmocka_unit_test(test_patience_has_an_end),
+        cmocka_unit_test(test_patience_is_each_event_s_own),
         cmocka_unit_test(test_closing_answers_what_is_left),
         cmocka_unit_test(test_a_callback_may_send),
     };
