@@ -77,18 +77,24 @@ drop_first(struct fanout_publisher *p, struct fo_load *load, uint32_t count)
     pthread_cond_broadcast(&p->room);
 }
 
-/* Gives the head's first events the same error. The lock is held, and released during the callbacks. */
-static void
-fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, int err, const char *message)
+/* A result of which no broker has said anything. */
+static struct fanout_result
+result_of(int err, const char *message)
 {
-    const struct fanout_result result = { .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
+    return (struct fanout_result){ .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
         .total_latency_ms = -1 };
+}
+
+/* Gives the head's first events the same result. The lock is held, and released during the callbacks. */
+static void
+fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, const struct fanout_result *why)
+{
     struct fo_load *load = ch->head;
 
     ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
     pthread_mutex_unlock(&p->lock);
     for (uint32_t i = 0; i < count; i++)
-        tell(load, i, &result);
+        tell(load, i, why);
     pthread_mutex_lock(&p->lock);
     if (count < load->count)
         drop_first(p, load, count);
@@ -98,7 +104,7 @@ fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, in
 
 /* Tries the head again later, without the events whose patience ends before. The lock is held. */
 static void
-try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, int err, const char *message)
+try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, const struct fanout_result *why)
 {
     const struct fo_load *load = ch->head;
     int64_t now = fo_conn_now_ms();
@@ -107,11 +113,11 @@ try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, i
     while (late < load->count && now + pause_ms >= load->tickets[late].give_up_at_ms)
         late++;
     if (late == load->count) {
-        fail_first(p, ch, late, err, message);
+        fail_first(p, ch, late, why);
         return;
     }
     if (late > 0)
-        fail_first(p, ch, late, err, message);
+        fail_first(p, ch, late, why);
     ch->state = FO_CHANNEL_WAITING;
     ch->retry_at_ms = now + pause_ms;
 }
@@ -141,10 +147,10 @@ is_all_busy(const struct fanout_results *r, uint32_t count)
 static void
 tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_brief)
 {
-    const struct fanout_result ok = { .is_success = 1, .code = "", .path = "", .message = "", .event_id = "", .position = "",
-        .total_latency_ms = -1 };
+    struct fanout_result ok = result_of(FANOUT_OK, "");
     size_t next = 0;
 
+    ok.is_success = 1;
     for (uint32_t i = 0; i < load->count; i++) {
         if (!is_brief)
             tell(load, i, &r->at[i]);
@@ -153,6 +159,18 @@ tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_bri
         else
             tell(load, i, &ok);
     }
+}
+
+/* What the broker did not judge: tried again if that may help. The lock is held, and released during the callbacks. */
+static void
+not_answered(struct fanout_publisher *p, struct fo_channel *ch, enum fo_err err)
+{
+    struct fanout_result why = result_of(fo_public_err(err), fanout_strerror(fo_public_err(err)));
+
+    if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT)
+        try_later(p, ch, next_pause(ch), &why);
+    else
+        fail_first(p, ch, ch->head->count, &why);
 }
 
 /* The channel's call has ended. The lock is held, and released during the callbacks. */
@@ -180,13 +198,11 @@ settle(struct fanout_publisher *p, struct fo_channel *ch)
     if (is_busy) {
         int64_t pause = next_pause(ch);
         unsigned asked = results->at[0].retry_after_ms;
-        try_later(p, ch, asked > pause ? asked : pause, FANOUT_ERR_BUSY, "the broker cannot take more now");
+        try_later(p, ch, asked > pause ? asked : pause, &results->at[0]);
     } else if (err == FO_OK) {
-            retire_head(p, ch);
-    } else if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT) {
-        try_later(p, ch, next_pause(ch), fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        retire_head(p, ch);
     } else {
-        fail_first(p, ch, ch->head->count, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        not_answered(p, ch, err);
     }
     fo_results_destroy(results);
 }
@@ -213,10 +229,8 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
         err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
     fo_buf_fini(&request);
     pthread_mutex_lock(&p->lock);
-    if (err == FO_ERR_UNAVAILABLE)
-        try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, fanout_strerror(FANOUT_ERR_UNREACHABLE));
-    else if (err != FO_OK)
-        fail_first(p, ch, ch->head->count, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+    if (err != FO_OK)
+        not_answered(p, ch, err);
 }
 
 /* One look at a channel; true when something was done. The lock is held. */
@@ -271,13 +285,15 @@ rest(struct fanout_publisher *p, int64_t now)
 static void
 close_all(struct fanout_publisher *p)
 {
+    const struct fanout_result closed = result_of(FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+
     for (unsigned i = 0; i < p->options.channels; i++) {
         struct fo_channel *ch = &p->channel[i];
         pthread_mutex_unlock(&p->lock);
         fo_call_fini(&ch->call);
         pthread_mutex_lock(&p->lock);
         while (ch->head != NULL)
-            fail_first(p, ch, ch->head->count, FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+            fail_first(p, ch, ch->head->count, &closed);
     }
 }
 

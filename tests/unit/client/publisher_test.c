@@ -18,7 +18,7 @@
 
 #include "door.h"
 
-struct tally { atomic_uint ok, unfulfilled, refused, unreachable, busy, closed, other; char last_id[129], last_code[33]; };
+struct tally { atomic_uint ok, unfulfilled, refused, unreachable, busy, closed, other; char last_id[129], last_code[33], last_message[256]; };
 
 static void
 count(void *user, const struct fanout_result *result)
@@ -27,6 +27,7 @@ count(void *user, const struct fanout_result *result)
 
     snprintf(t->last_id, sizeof(t->last_id), "%s", result->event_id);
     snprintf(t->last_code, sizeof(t->last_code), "%s", result->code);
+    snprintf(t->last_message, sizeof(t->last_message), "%s", result->message);
     switch (result->err) {
     case FANOUT_OK:
         t->ok++;
@@ -325,6 +326,35 @@ test_patience_is_each_event_s_own(void **state)
     door_close(&door);
 }
 
+/* What the broker said last is what the caller is told. */
+static void
+test_giving_up_tells_the_cause(void **state)
+{
+    struct fanout_publisher_options o;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    door.busy_left = UINT_MAX;
+    door.refusal = FO_ERR_NO_SPACE;
+    client = open_client(door.url, 5000);
+    fanout_publisher_options_init(&o);
+    o.timeout_ms = 200;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_OK);
+    assert_int_equal(send_one(p, "custom", "chosen", NULL, &tally), FANOUT_OK);
+    assert_int_equal(fanout_publisher_flush(p, 20000), FANOUT_OK);
+    assert_int_equal(tally.busy, 1);
+    assert_string_equal(tally.last_id, "chosen");
+    assert_string_equal(tally.last_code, "no_space");
+    assert_non_null(strstr(tally.last_message, "as the test wants it"));
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
 static void
 test_closing_answers_what_is_left(void **state)
 {
@@ -400,6 +430,7 @@ main(void)
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
         cmocka_unit_test(test_patience_has_an_end),
         cmocka_unit_test(test_patience_is_each_event_s_own),
+        cmocka_unit_test(test_giving_up_tells_the_cause),
         cmocka_unit_test(test_closing_answers_what_is_left),
         cmocka_unit_test(test_a_callback_may_send),
     };
