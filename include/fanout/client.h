@@ -19,11 +19,12 @@ extern "C" {
 enum fanout_err {
     FANOUT_OK = 0,
     FANOUT_ERR_INVALID = 1,         /* an argument or option is not valid */
-    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to */
-    FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted */
+    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to; nothing was sent */
+    FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted: publish it again with the same
+                                     * id to learn that */
     FANOUT_ERR_FULL = 4,            /* the publisher's queue has no room */
     FANOUT_ERR_REFUSED = 5,         /* the broker refused; the result or last error says why */
-    FANOUT_ERR_BUSY = 6,            /* the broker cannot take more now; try again after retry_after_ms */
+    FANOUT_ERR_BUSY = 6,            /* the broker cannot take more now, and took nothing; try again after retry_after_ms */
     FANOUT_ERR_PARTIAL = 7,         /* of several events some were accepted, some not: see each result */
     FANOUT_ERR_WAIT = 8,            /* accepted, but not delivered to as many regions as asked for in time */
     FANOUT_ERR_CURSOR_GONE = 9,     /* the position is no longer retained */

@@ -48,9 +48,10 @@ struct fanout_result {              /* one event's answer; pointers are never nu
     int err;                        /* FANOUT_OK: accepted and durable */
     int is_success;                 /* accepted, and delivered as far as was waited for */
     int is_duplicate;               /* the id was accepted before; this is the first one's position */
-    const char *code, *path, *message;  /* of a refused event: "schema", "data.status", "must be ..."; else "" */
+    const char *code, *path, *message;  /* of a failed event, code and path when a broker said so: "schema", "data.status",
+                                         * "must be ..."; else "" */
     unsigned retry_after_ms;        /* refused for now: come back after this; 0: do not */
-    const char *event_id;
+    const char *event_id;           /* as given or made; to publish a failed one again without publishing it twice */
     const char *position;           /* "us-east-1:18f3c2a1b00:high:42"; "" when not told */
     double total_latency_ms;        /* negative: not told */
     const struct fanout_region_result *regions;
@@ -58,8 +59,8 @@ struct fanout_result {              /* one event's answer; pointers are never nu
 };
 
 /* Publishes one event and waits for the answer. wait: FANOUT_WAIT_ACCEPTED, a number of regions, or FANOUT_WAIT_ALL.
- * ret_results (may be null) is set whenever the broker answered, even with an error, else nulled; free it with
- * fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT. */
+ * ret_results (may be null) is set whatever came of it, so that the id is known; nulled with _INVALID, or without memory for
+ * it. Free it with fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT, _INVALID. */
 FANOUT_API int fanout_publish(fanout_client *client, const struct fanout_event *event, int wait, fanout_results **ret_results);
 /* Likewise for several in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
 FANOUT_API int fanout_publish_many(fanout_client *client, const struct fanout_event *events, size_t count, int wait,
@@ -98,7 +99,7 @@ FANOUT_API int fanout_publisher_send(fanout_publisher *publisher, const struct f
     void *user);
 /* Waits until everything sent before has been answered. FANOUT_ERR_TIMEOUT. timeout_ms -1: for ever. Any thread. */
 FANOUT_API int fanout_publisher_flush(fanout_publisher *publisher, int timeout_ms);
-/* Events not answered yet get FANOUT_ERR_CLOSED. Null is allowed. */
+/* Events that were not sent yet get FANOUT_ERR_CLOSED, those sent and not answered FANOUT_ERR_TIMEOUT. Null is allowed. */
 FANOUT_API void fanout_publisher_close(fanout_publisher *publisher);
 
 #ifdef __cplusplus

@@ -191,6 +191,19 @@ fo_encode_event(const struct fanout_event *event, const char *made_id, struct fo
 }
 
 enum fo_err
+fo_encoded_id(struct fo_slice events, struct fo_slice *ret_id)
+{
+    struct fo_reader r = fo_reader_of(events);
+    uint64_t field;
+    uint32_t pairs;
+
+    /* it stands first, see write_attributes */
+    if (fo_mp_read_map(&r, &pairs) == FO_OK && fo_mp_read_uint(&r, &field) == FO_OK && fo_mp_read_str(&r, ret_id) == FO_OK)
+        return FO_OK;
+    return FO_ERR_PROTO;
+}
+
+enum fo_err
 fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_ms, bool is_brief, struct fo_buf *out)
 {
     struct fo_writer w;

@@ -6,7 +6,7 @@
 #include "client/client.h"
 #include "client/encode.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 enum { EVENTS_MAX = 65536 };
 
@@ -54,7 +54,20 @@ judge(const struct fanout_results *r)
         return FANOUT_OK;
     if (refused < r->count)
         return fo_fail(FANOUT_ERR_PARTIAL, "%zu of %zu events were refused", refused, r->count);
-    return fo_fail(first->err, "%s%s%s: %s", first->code, first->path[0] != '\0' ? " at " : "", first->path, first->message);
+    return fo_fail(first->err, "%s%s%s%s%s", first->code, first->path[0] != '\0' ? " at " : "", first->path,
+        first->code[0] != '\0' ? ": " : "", first->message);
+}
+
+/* No broker has judged the events: all share one fate. Their ids are told, so that publishing them again need not publish them twice. */
+static int
+fail_all(struct fanout_client *c, enum fo_err err, uint32_t count, struct fanout_results **ret_results)
+{
+    int rc = fo_fail_conn(c, err);
+    char why[512];
+
+    snprintf(why, sizeof(why), "%s%s", fanout_last_error(), rc == FANOUT_ERR_TIMEOUT ? "; " FO_IN_DOUBT : "");
+    *ret_results = fo_results_failed(count, rc, why);
+    return fo_fail(rc, "%s", why);
 }
 
 FANOUT_API int
@@ -63,6 +76,7 @@ fanout_publish_many(fanout_client *client, const struct fanout_event *events, si
     struct fo_conn *conn = client->conn;
     struct fanout_results *results = NULL;
     struct fo_buf body, request;
+    bool is_in_doubt = false;
     nng_msg *answer = NULL;
     enum fo_err err;
     int rc;
@@ -80,10 +94,14 @@ fanout_publish_many(fanout_client *client, const struct fanout_event *events, si
     err = fo_encode_publish(fo_buf_slice(&body), (uint32_t)count, wait, fo_conn_attempt_ms(conn, conn->timeout_ms) / 10 * 9,
         false, &request);
     if (err == FO_OK)
-        err = fo_conn_exchange(conn, fo_buf_slice(&request), conn->timeout_ms, &answer, NULL);
+        err = fo_conn_exchange(conn, fo_buf_slice(&request), conn->timeout_ms, &answer, &is_in_doubt);
     if (err == FO_OK)
         err = fo_answer_publish(fo_slice_of(nng_msg_body(answer), nng_msg_len(answer)), (uint32_t)count, false, &results);
-    rc = err == FO_OK ? judge(results) : fo_fail_conn(client, err);
+    for (size_t i = 0; is_in_doubt && results != NULL && i < count; i++)
+        fo_result_doubt(&results->at[i]);
+    rc = err == FO_OK ? judge(results) : fail_all(client, err, (uint32_t)count, &results);
+    if (rc != FANOUT_OK && results != NULL)
+        fo_results_add_ids(results, fo_buf_slice(&body));
     if (ret_results != NULL) {
         *ret_results = results;
         results = NULL;

@@ -23,6 +23,7 @@ struct fo_load {
     struct fo_buf events;               /* maps, one after the other */
     struct fo_ticket *tickets;          /* count of them; room for request_events_max */
     uint32_t count;
+    bool is_in_doubt;                   /* was sent, and not answered: may have been accepted, whatever the next broker says */
 };
 
 /*   IDLE --load there--> FLYING --answered--> IDLE

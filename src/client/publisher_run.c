@@ -8,21 +8,16 @@
 #include <string.h>
 
 #include "client/encode.h"
-#include "wire/msgpack.h"
 
 enum { LOOK_MS = 100, PAUSE_MS_MIN = 20, PAUSE_MS_MAX = 500, PICK_MS = 1000 };
 
-/* The id stands first in every event that fo_encode_event wrote. */
 static void
 id_of(const struct fo_load *load, const struct fo_ticket *ticket, char *ret_id, size_t room)
 {
-    struct fo_reader r = fo_reader_of(fo_slice_of(load->events.p + ticket->at, load->events.n - ticket->at));
-    struct fo_slice id = { 0 };
-    uint64_t field;
-    uint32_t pairs;
+    struct fo_slice id;
 
     ret_id[0] = '\0';
-    if (fo_mp_read_map(&r, &pairs) == FO_OK && fo_mp_read_uint(&r, &field) == FO_OK && fo_mp_read_str(&r, &id) == FO_OK)
+    if (fo_encoded_id(fo_slice_of(load->events.p + ticket->at, load->events.n - ticket->at), &id) == FO_OK)
         snprintf(ret_id, room, "%.*s", (int)id.n, (const char *)id.p);
 }
 
@@ -55,6 +50,7 @@ retire_head(struct fanout_publisher *p, struct fo_channel *ch)
         ch->tail = NULL;
     p->queued -= load->count;
     load->count = 0;
+    load->is_in_doubt = false;
     load->events.n = 0;
     load->next = p->spare;
     p->spare = load;
@@ -90,11 +86,14 @@ static void
 fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, const struct fanout_result *why)
 {
     struct fo_load *load = ch->head;
+    struct fanout_result result = *why;
 
+    if (load->is_in_doubt)
+        fo_result_doubt(&result);
     ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
     pthread_mutex_unlock(&p->lock);
     for (uint32_t i = 0; i < count; i++)
-        tell(load, i, why);
+        tell(load, i, &result);
     pthread_mutex_lock(&p->lock);
     if (count < load->count)
         drop_first(p, load, count);
@@ -131,14 +130,14 @@ next_pause(struct fo_channel *ch)
     return ch->pause_ms;
 }
 
-/* True when the broker took nothing because it is busy: the whole load can be repeated in order. */
+/* True when the broker took nothing because it is busy, or cannot say yet what it took: the whole load can be repeated in order. */
 static bool
-is_all_busy(const struct fanout_results *r, uint32_t count)
+is_for_later(const struct fanout_results *r, uint32_t count)
 {
     if (r->count < count)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (r->at[i].err != FANOUT_ERR_BUSY)
+        if (r->at[i].err != FANOUT_ERR_BUSY && r->at[i].err != FANOUT_ERR_TIMEOUT)
             return false;
     }
     return true;
@@ -165,9 +164,11 @@ tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_bri
 static void
 not_answered(struct fanout_publisher *p, struct fo_channel *ch, enum fo_err err)
 {
-    struct fanout_result why = result_of(fo_public_err(err), fanout_strerror(fo_public_err(err)));
+    bool is_later = err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT;
+    int public_err = is_later ? FANOUT_ERR_UNREACHABLE : fo_public_err(err);    /* unless in doubt */
+    struct fanout_result why = result_of(public_err, fanout_strerror(public_err));
 
-    if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT)
+    if (is_later)
         try_later(p, ch, next_pause(ch), &why);
     else
         fail_first(p, ch, ch->head->count, &why);
@@ -190,12 +191,13 @@ settle(struct fanout_publisher *p, struct fo_channel *ch)
         err = fo_answer_publish(fo_slice_of(nng_msg_body(answer), nng_msg_len(answer)), load->count, is_brief, &results);
     if (answer != NULL)
         nng_msg_free(answer);
-    bool is_busy = err == FO_OK && is_all_busy(results, load->count);
-    if (err == FO_OK && !is_busy)
+    bool is_later = err == FO_OK && is_for_later(results, load->count);
+    if (err == FO_OK && !is_later)
         tell_all(load, results, is_brief);
     pthread_mutex_lock(&p->lock);
 
-    if (is_busy) {
+    load->is_in_doubt |= err != FO_OK ? ch->call.was_sent : is_later && results->at[0].err == FANOUT_ERR_TIMEOUT;
+    if (is_later) {
         int64_t pause = next_pause(ch);
         unsigned asked = results->at[0].retry_after_ms;
         try_later(p, ch, asked > pause ? asked : pause, &results->at[0]);
@@ -285,13 +287,17 @@ rest(struct fanout_publisher *p, int64_t now)
 static void
 close_all(struct fanout_publisher *p)
 {
-    const struct fanout_result closed = result_of(FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+    const struct fanout_result closed = result_of(FANOUT_ERR_CLOSED, "the publisher was closed before it was sent");
 
     for (unsigned i = 0; i < p->options.channels; i++) {
         struct fo_channel *ch = &p->channel[i];
         pthread_mutex_unlock(&p->lock);
-        fo_call_fini(&ch->call);
+        fo_call_stop(&ch->call);
         pthread_mutex_lock(&p->lock);
+        if (ch->state == FO_CHANNEL_FLYING && ch->is_done && ch->call.err == FO_OK)
+            settle(p, ch);
+        else if (ch->state == FO_CHANNEL_FLYING)
+            ch->head->is_in_doubt |= ch->call.was_sent;
         while (ch->head != NULL)
             fail_first(p, ch, ch->head->count, &closed);
     }

@@ -249,6 +249,11 @@ run(void *arg)
         else
             d->requests++;
         pthread_mutex_unlock(&d->lock);
+        if (d->is_dying && door_publishes(d) > 0) {
+            nng_msg_free(msg);
+            nng_close(d->socket);
+            break;
+        }
         nng_msg_clear(msg);
         if (is_silent || nng_msg_append(msg, out.p, out.n) != 0 || nng_sendmsg(d->socket, msg, 0) != 0)
             nng_msg_free(msg);
@@ -306,15 +311,27 @@ door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, 
     pthread_mutex_unlock(&d->lock);
 }
 
-unsigned
-door_publishes(struct door *d)
+static unsigned
+read_locked(struct door *d, const unsigned *count)
 {
     unsigned n;
 
     pthread_mutex_lock(&d->lock);
-    n = d->publishes;
+    n = *count;
     pthread_mutex_unlock(&d->lock);
     return n;
+}
+
+unsigned
+door_requests(struct door *d)
+{
+    return read_locked(d, &d->requests);
+}
+
+unsigned
+door_publishes(struct door *d)
+{
+    return read_locked(d, &d->publishes);
 }
 
 const char *

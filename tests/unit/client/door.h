@@ -31,6 +31,7 @@ struct door {
     bool is_silent;                 /* receives, never answers */
     unsigned busy_left;             /* so many publishes are refused as a whole, with `busy` or the error named next */
     enum fo_err refusal;            /* FO_OK: FO_ERR_BUSY */
+    bool is_dying;                  /* takes one publish more, and is gone before the answer */
     bool is_never_fulfilled;        /* waits end without all deliveries */
     unsigned gone_below;            /* cursors to events before this one are gone */
     unsigned answer_events_max;     /* of a fetch; 0: what was asked for */
@@ -43,6 +44,7 @@ void door_open(struct door *d, const char *region, int port);
 void door_close(struct door *d);
 /* As if a publisher had sent it to the region named, or it had come from there. */
 void door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, const char *key);
+unsigned door_requests(struct door *d);
 unsigned door_publishes(struct door *d);
 /* The id of a stored event. Null: there is no such. */
 const char *door_id(struct door *d, unsigned index, char ret_id[FO_ID_BYTES_MAX + 1]);
