@@ -45,7 +45,7 @@ FANOUT_API const char *fanout_version(void);
 struct fanout_options {
     const char *const *addresses;   /* tcp://host:port, tls+tcp://host:port, ipc:///path; nearest first */
     size_t address_count;
-    int timeout_ms;                 /* of one request, failover included; 5000 */
+    int timeout_ms;                 /* of one request, failover included; 5000. A publish waits for regions 60000 at most */
     int connect_timeout_ms;         /* how long to look for a broker before UNREACHABLE; 2000, at most timeout_ms */
     const char *tls_ca;             /* PEM file that the broker's certificate must lead to; for tls+tcp */
     const char *tls_cert;           /* PEM file: this client's certificate; null: none is shown */

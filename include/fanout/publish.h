@@ -62,7 +62,7 @@ struct fanout_result {              /* one event's answer; pointers are never nu
  * ret_results (may be null) is set whatever came of it, so that the id is known; nulled with _INVALID, or without memory for
  * it. Free it with fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT, _INVALID. */
 FANOUT_API int fanout_publish(fanout_client *client, const struct fanout_event *event, int wait, fanout_results **ret_results);
-/* Likewise for several in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
+/* Likewise for 1 to 10000 in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
 FANOUT_API int fanout_publish_many(fanout_client *client, const struct fanout_event *events, size_t count, int wait,
     fanout_results **ret_results);
 FANOUT_API size_t fanout_results_count(const fanout_results *results);
@@ -76,9 +76,9 @@ FANOUT_API void fanout_results_free(fanout_results *results);
  * through the same channel, one request at a time, so their order is kept, retries included. */
 
 struct fanout_publisher_options {
-    unsigned channels;              /* requests in flight at most; 4 */
+    unsigned channels;              /* requests in flight at most; 4. At most 64 */
     unsigned events_max;            /* gathered and in flight together; 16384. Then: full */
-    unsigned request_events_max;    /* events in one request; 512 */
+    unsigned request_events_max;    /* events in one request; 512. At most 10000 */
     unsigned request_bytes_max;     /* bytes in one request; 1048576 */
     int is_blocking;                /* full: wait for room instead of FANOUT_ERR_FULL; 0 */
     int wait;                       /* as in fanout_publish; FANOUT_WAIT_ACCEPTED */

@@ -44,6 +44,7 @@ call_step(void *arg)
 {
     struct fo_call *call = arg;
     int rv = nng_aio_result(call->aio);
+    int64_t left;
 
     if (call->state == FO_CALL_SENDING && rv != 0) {
         nng_msg_free(nng_aio_get_msg(call->aio));   /* not sent: still ours */
@@ -57,6 +58,8 @@ call_step(void *arg)
     call->state = FO_CALL_RECEIVING;
     call->was_sent = true;
     pthread_mutex_unlock(&call->conn->lock);
+    left = call->until_ms - fo_conn_now_ms();
+    nng_aio_set_timeout(call->aio, left > 0 ? (nng_duration)left : 1);
     nng_ctx_recv(call->ctx, call->aio);
 }
 
@@ -129,6 +132,7 @@ fo_call_start(struct fo_call *call, struct fo_server *server, struct fo_slice bo
     if (nng_msg_alloc(&msg, body.n) != 0)
         return FO_ERR_NO_MEMORY;
     memcpy(nng_msg_body(msg), body.p, body.n);
+    call->until_ms = fo_conn_now_ms() + timeout_ms;
     nng_aio_set_timeout(call->aio, timeout_ms);
     nng_aio_set_msg(call->aio, msg);
     pthread_mutex_lock(&call->conn->lock);

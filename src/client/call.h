@@ -18,6 +18,7 @@ struct fo_call {
     nng_ctx ctx;
     nng_aio *aio;
     enum fo_call_state state;
+    int64_t until_ms;                   /* it ends by then, answered or not */
     enum fo_err err;                    /* in DONE */
     nng_msg *answer;                    /* in DONE with FO_OK, until taken */
     bool was_sent;                      /* the last request left: however it ended, the server may have acted on it */
@@ -30,7 +31,7 @@ FO_MUST_CHECK enum fo_err fo_call_init(struct fo_call *call, struct fo_conn *con
 void fo_call_stop(struct fo_call *call);
 /* The same, and gives everything back. */
 void fo_call_fini(struct fo_call *call);
-/* Sends body (copied) to the server; IDLE or DONE before. On error nothing is in flight and the state is IDLE. */
+/* Sends body (copied) to the server; IDLE or DONE before. Sending and the answer have timeout_ms together. On error nothing is in flight and the state is IDLE. */
 FO_MUST_CHECK enum fo_err fo_call_start(struct fo_call *call, struct fo_server *server, struct fo_slice body, int timeout_ms);
 /* In flight: ends soon with FO_ERR_UNAVAILABLE. Else nothing. */
 void fo_call_cancel(struct fo_call *call);

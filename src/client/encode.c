@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/event.h"
+#include "wire/door.h"
 #include "wire/json.h"
 #include "wire/msgpack.h"
 
@@ -216,7 +216,7 @@ fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_
     fo_mp_write_str(&w, FO_SLICE_LIT("brief"));
     fo_mp_write_bool(&w, is_brief);
     fo_mp_write_str(&w, FO_SLICE_LIT("timeoutMs"));
-    fo_mp_write_uint(&w, (uint64_t)timeout_ms);
+    fo_mp_write_uint(&w, timeout_ms < 1 ? 1 : timeout_ms < FO_REQUEST_TIMEOUT_MS_MAX ? (uint64_t)timeout_ms : FO_REQUEST_TIMEOUT_MS_MAX);
     if (wait != FANOUT_WAIT_ACCEPTED) {
         fo_mp_write_str(&w, FO_SLICE_LIT("wait"));
         if (wait == FANOUT_WAIT_ALL)

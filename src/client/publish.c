@@ -5,10 +5,9 @@
 #include "client/call.h"
 #include "client/client.h"
 #include "client/encode.h"
+#include "wire/door.h"
 
 #include <stdio.h>
-
-enum { EVENTS_MAX = 65536 };
 
 FANOUT_API void
 fanout_event_init(struct fanout_event *event)
@@ -83,8 +82,10 @@ fanout_publish_many(fanout_client *client, const struct fanout_event *events, si
 
     if (ret_results != NULL)
         *ret_results = NULL;
-    if (count == 0 || count > EVENTS_MAX || wait < FANOUT_WAIT_ALL || wait > FO_REGIONS_MAX)
-        return fo_fail(FANOUT_ERR_INVALID, "1 to %d events, and wait: all (-1), or 0 to %d regions", EVENTS_MAX, FO_REGIONS_MAX);
+    if (count == 0 || count > FO_REQUEST_EVENTS_MAX)
+        return fo_fail(FANOUT_ERR_INVALID, "%zu events in one request; it takes 1 to %d", count, FO_REQUEST_EVENTS_MAX);
+    if (wait < FANOUT_WAIT_ALL || wait > FO_REGIONS_MAX)
+        return fo_fail(FANOUT_ERR_INVALID, "wait is %d; it must be all (-1), or 0 to %d regions", wait, FO_REGIONS_MAX);
     fo_buf_init(&body);
     fo_buf_init(&request);
     rc = encode_events(client, events, count, &body);

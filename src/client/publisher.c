@@ -4,11 +4,13 @@
  * are small when little is sent and large when much is, without a fixed wait. */
 #include "client/publisher.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crc32c.h"
 #include "client/encode.h"
+#include "wire/door.h"
 
 FANOUT_API void
 fanout_publisher_options_init(struct fanout_publisher_options *options)
@@ -53,12 +55,24 @@ publisher_destroy(struct fanout_publisher *p)
     free(p);
 }
 
-static bool
-are_valid(const struct fanout_publisher_options *o)
+static int
+check_options(const struct fanout_publisher_options *o)
 {
-    return o->channels >= 1 && o->channels <= FO_CHANNELS_MAX && o->events_max >= 1 && o->request_events_max >= 1
-        && o->request_events_max <= 65536 && o->request_bytes_max >= 1024 && o->request_bytes_max <= 4 << 20 && o->timeout_ms > 0
-        && o->wait >= FANOUT_WAIT_ALL && o->wait <= FO_REGIONS_MAX;
+    const struct { const char *name; int64_t value, min, max; } range[] = {
+        { "channels", o->channels, 1, FO_CHANNELS_MAX },
+        { "events_max", o->events_max, 1, UINT_MAX },
+        { "request_events_max", o->request_events_max, 1, FO_REQUEST_EVENTS_MAX },
+        { "request_bytes_max", o->request_bytes_max, 1024, 4 << 20 },
+        { "wait", o->wait, FANOUT_WAIT_ALL, FO_REGIONS_MAX },
+        { "timeout_ms", o->timeout_ms, 1, INT_MAX },
+    };
+
+    for (unsigned i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
+        if (range[i].value < range[i].min || range[i].value > range[i].max)
+            return fo_fail(FANOUT_ERR_INVALID, "publisher option %s is %lld; it must be from %lld to %lld", range[i].name,
+                (long long)range[i].value, (long long)range[i].min, (long long)range[i].max);
+    }
+    return FANOUT_OK;
 }
 
 FANOUT_API int
@@ -68,12 +82,13 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
     struct fanout_publisher *p;
     pthread_condattr_t monotonic;
     enum fo_err err = FO_OK;
+    int rc;
 
     fanout_publisher_options_init(&defaults);
     if (options == NULL)
         options = &defaults;
-    if (!are_valid(options))
-        return fo_fail(FANOUT_ERR_INVALID, "a publisher option is out of range");
+    if ((rc = check_options(options)) != FANOUT_OK)
+        return rc;
     if ((p = calloc(1, sizeof(*p))) == NULL)
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
     p->client = client;

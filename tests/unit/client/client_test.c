@@ -140,6 +140,9 @@ test_many_have_a_result_each(void **state)
     assert_true(fanout_results_at(results, 0)->is_duplicate);
     fanout_results_free(results);
     assert_int_equal(fanout_publish_many(client, e, 0, 0, NULL), FANOUT_ERR_INVALID);
+    assert_int_equal(fanout_publish_many(client, e, FO_REQUEST_EVENTS_MAX + 1, 0, &results), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "10001 events"));
+    assert_null(results);
     fanout_close(client);
     door_close(&door);
 }

@@ -255,6 +255,22 @@ test_full_is_said_and_nothing_is_lost_when_the_broker_comes(void **state)
 }
 
 static void
+test_an_option_out_of_range_is_named(void **state)
+{
+    struct fanout_publisher_options o;
+    fanout_publisher *p;
+    fanout_client *client;
+
+    (void)state;
+    client = open_client("tcp://127.0.0.1:1", 1000);
+    fanout_publisher_options_init(&o);
+    o.request_events_max = FO_REQUEST_EVENTS_MAX + 1;
+    assert_int_equal(fanout_publisher_open(client, &o, &p), FANOUT_ERR_INVALID);
+    assert_string_equal(fanout_last_error(), "publisher option request_events_max is 10001; it must be from 1 to 10000");
+    fanout_close(client);
+}
+
+static void
 test_patience_has_an_end(void **state)
 {
     struct fanout_publisher_options o;
@@ -489,6 +505,7 @@ main(void)
         cmocka_unit_test(test_a_refused_event_is_told_alone),
         cmocka_unit_test(test_a_wait_not_fulfilled_is_told_event_by_event),
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
+        cmocka_unit_test(test_an_option_out_of_range_is_named),
         cmocka_unit_test(test_patience_has_an_end),
         cmocka_unit_test(test_patience_is_each_event_s_own),
         cmocka_unit_test(test_giving_up_tells_the_cause),
