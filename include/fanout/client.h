@@ -53,6 +53,8 @@ struct fanout_options {
     const char *tls_server_name;    /* name in the broker's certificate; null: the address's host */
     int failback_ms;                /* a nearer broker that was lost must be back for so long before it is preferred again;
                                      * then, over as long again, a growing share of requests goes there; 300000, 0: at once */
+    unsigned request_bytes_max;     /* what is larger is refused here, with INVALID, as a broker would close the connection: its
+                                     * limits.request_bytes_max; 4194304, from 4096 to 67108864 */
 };
 
 FANOUT_API void fanout_options_init(struct fanout_options *options);

@@ -59,7 +59,7 @@ struct fanout_result {              /* one event's answer; pointers are never nu
 };
 
 /* Publishes one event and waits for the answer. wait: FANOUT_WAIT_ACCEPTED, a number of regions, or FANOUT_WAIT_ALL.
- * ret_results (may be null) is set whatever came of it, so that the id is known; nulled with _INVALID, or without memory for
+ * ret_results (may be null) is set whatever came of it, so that the id is known; nulled with _INVALID (too large: see request_bytes_max), or without memory for
  * it. Free it with fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT, _INVALID. */
 FANOUT_API int fanout_publish(fanout_client *client, const struct fanout_event *event, int wait, fanout_results **ret_results);
 /* Likewise for 1 to 10000 in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
@@ -79,7 +79,8 @@ struct fanout_publisher_options {
     unsigned channels;              /* requests in flight at most; 4. At most 64 */
     unsigned events_max;            /* gathered and in flight together; 16384. Then: full */
     unsigned request_events_max;    /* events in one request; 512. At most 10000 */
-    unsigned request_bytes_max;     /* bytes in one request; 1048576 */
+    unsigned request_bytes_max;     /* bytes in one request, unless one event alone takes more; 1048576. At least 1024, and no more
+                                     * than the client's */
     int is_blocking;                /* full: wait for room instead of FANOUT_ERR_FULL; 0 */
     int wait;                       /* as in fanout_publish; FANOUT_WAIT_ACCEPTED */
     int is_detailed;                /* results carry position and regions; costs throughput; 0. With a wait they always do */

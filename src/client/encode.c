@@ -207,7 +207,7 @@ enum fo_err
 fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_ms, bool is_brief, struct fo_buf *out)
 {
     struct fo_writer w;
-    enum fo_err err = fo_buf_reserve(out, 96 + events.n);
+    enum fo_err err = fo_buf_reserve(out, FO_PUBLISH_HEAD_BYTES_MAX + events.n);
 
     if (err != FO_OK)
         return err;

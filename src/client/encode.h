@@ -15,6 +15,9 @@ FO_MUST_CHECK enum fo_err fo_encode_event(const struct fanout_event *event, cons
     struct fo_fault *ret_fault);
 /* The id of the first event in what fo_encode_event wrote; borrowed. FO_ERR_PROTO: it did not write that. */
 FO_MUST_CHECK enum fo_err fo_encoded_id(struct fo_slice events, struct fo_slice *ret_id);
+/* What a publish request takes beside its events, and what NNG puts before it, at most. */
+enum { FO_PUBLISH_HEAD_BYTES_MAX = 96 };
+
 /* Appends a publish request for `count` maps that stand in `events`. Of a timeout_ms that no broker takes the nearest is sent. */
 FO_MUST_CHECK enum fo_err fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_ms, bool is_brief,
     struct fo_buf *out);

@@ -91,6 +91,10 @@ fanout_publish_many(fanout_client *client, const struct fanout_event *events, si
     rc = encode_events(client, events, count, &body);
     if (rc != FANOUT_OK)
         goto cleanup;
+    if (body.n + FO_PUBLISH_HEAD_BYTES_MAX > conn->request_bytes_max) {
+        rc = fo_fail_too_large(client, count, body.n + FO_PUBLISH_HEAD_BYTES_MAX);
+        goto cleanup;
+    }
     /* the broker answers a while before this side gives up, so that a wait not fulfilled is told as such */
     err = fo_encode_publish(fo_buf_slice(&body), (uint32_t)count, wait, fo_conn_attempt_ms(conn, conn->timeout_ms) / 10 * 9,
         false, &request);

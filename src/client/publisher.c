@@ -62,7 +62,7 @@ check_options(const struct fanout_publisher_options *o)
         { "channels", o->channels, 1, FO_CHANNELS_MAX },
         { "events_max", o->events_max, 1, UINT_MAX },
         { "request_events_max", o->request_events_max, 1, FO_REQUEST_EVENTS_MAX },
-        { "request_bytes_max", o->request_bytes_max, 1024, 4 << 20 },
+        { "request_bytes_max", o->request_bytes_max, 1024, UINT_MAX },
         { "wait", o->wait, FANOUT_WAIT_ALL, FO_REGIONS_MAX },
         { "timeout_ms", o->timeout_ms, 1, INT_MAX },
     };
@@ -93,6 +93,8 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
     p->client = client;
     p->options = *options;
+    p->load_bytes_max = (options->request_bytes_max < client->conn->request_bytes_max ? options->request_bytes_max
+        : client->conn->request_bytes_max) - FO_PUBLISH_HEAD_BYTES_MAX;
     p->is_brief = !options->is_detailed && options->wait == FANOUT_WAIT_ACCEPTED;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&monotonic);
@@ -142,22 +144,42 @@ load_create(struct fanout_publisher *p)
     return load;
 }
 
-/* The load that takes the next event. Null: out of memory. */
+/* A new load at the channel's end. Null: out of memory. */
 static struct fo_load *
-gathering(struct fanout_publisher *p, struct fo_channel *ch)
+add_load(struct fanout_publisher *p, struct fo_channel *ch)
 {
-    struct fo_load *load = ch->tail;
+    struct fo_load *load = load_create(p);
 
-    if (load != NULL && load->count < p->options.request_events_max && load->events.n < p->options.request_bytes_max
-        && !(load == ch->head && ch->state != FO_CHANNEL_IDLE))
-        return load;
-    if ((load = load_create(p)) == NULL)
+    if (load == NULL)
         return NULL;
     if (ch->tail != NULL)
         ch->tail->next = load;
     else
         ch->head = load;
     ch->tail = load;
+    return load;
+}
+
+/* The load that takes the next event. Null: out of memory. */
+static struct fo_load *
+gathering(struct fanout_publisher *p, struct fo_channel *ch)
+{
+    struct fo_load *load = ch->tail;
+
+    if (load != NULL && load->count < p->options.request_events_max && !(load == ch->head && ch->state != FO_CHANNEL_IDLE))
+        return load;
+    return add_load(p, ch);
+}
+
+/* The event at the load's end is one too many for a request: it goes into a load of its own. Null: out of memory. */
+static struct fo_load *
+move_event(struct fanout_publisher *p, struct fo_channel *ch, struct fo_load *from, size_t at)
+{
+    struct fo_load *load = add_load(p, ch);
+
+    if (load != NULL && fo_buf_add(&load->events, from->events.p + at, from->events.n - at) != FO_OK)
+        load = NULL;
+    from->events.n = at;
     return load;
 }
 
@@ -168,7 +190,7 @@ add_event(struct fanout_publisher *p, const struct fanout_event *event, fanout_p
     struct fo_load *load = gathering(p, ch);
     char id[FO_UUID_SIZE] = "";
     struct fo_fault fault;
-    size_t at;
+    size_t at, bytes;
 
     if (load == NULL)
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
@@ -177,6 +199,16 @@ add_event(struct fanout_publisher *p, const struct fanout_event *event, fanout_p
         fo_client_make_id(p->client, id);
     if (fo_encode_event(event, id, &load->events, &fault) != FO_OK)
         return fo_fail_fault(&fault);
+    bytes = load->events.n - at + FO_PUBLISH_HEAD_BYTES_MAX;
+    if (bytes > p->client->conn->request_bytes_max) {
+        load->events.n = at;
+        return fo_fail_too_large(p->client, 1, bytes);
+    }
+    if (load->count > 0 && load->events.n > p->load_bytes_max) {
+        if ((load = move_event(p, ch, load, at)) == NULL)
+            return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
+        at = 0;
+    }
     load->tickets[load->count++] = (struct fo_ticket){ callback, user, at, p->sent, fo_conn_now_ms() + p->options.timeout_ms };
     p->queued++;
     p->sent++;

@@ -45,6 +45,7 @@ struct fo_channel {
 struct fanout_publisher {
     struct fanout_client *client;
     struct fanout_publisher_options options;
+    size_t load_bytes_max;              /* of a load's events, unless there is only one */
     bool is_brief;                      /* answers name the refused events only; not with a wait: it is fulfilled event by event */
     pthread_mutex_t lock;               /* everything below; taken before the client's locks */
     pthread_cond_t work, room;          /* for the thread; for blocked senders and flushes */

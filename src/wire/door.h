@@ -14,6 +14,9 @@ enum { FO_WAIT_ACCEPTED = 0, FO_WAIT_ALL = 0xff };      /* else: a number of reg
 
 enum { FO_REQUEST_EVENTS_MAX = 10000, FO_REQUEST_TIMEOUT_MS_MAX = 60000, FO_FILTER_TYPES_MAX = 8 };
 
+/* No event's result takes more in msgpack, with every text at its longest and a delivery to each of FO_REGIONS_MAX regions. */
+enum { FO_RESULT_BYTES_MAX = 7168 };
+
 struct fo_filter {                          /* n 0: any */
     struct fo_slice type[FO_FILTER_TYPES_MAX]; uint8_t type_count;
     struct fo_slice tenant, key, region;    /* region: the event's source region */

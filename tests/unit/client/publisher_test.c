@@ -270,6 +270,53 @@ test_an_option_out_of_range_is_named(void **state)
     fanout_close(client);
 }
 
+/* A broker closes the connection on a request over its limit. No request is filled beyond it, and what fits in none is refused. */
+static void
+test_requests_keep_to_the_limit(void **state)
+{
+    enum { LIMIT = 4096, EVENTS = 300 };
+    static char data[LIMIT + 1];
+    struct fanout_options co;
+    struct fanout_event e;
+    struct tally tally = { 0 };
+    fanout_publisher *p;
+    fanout_client *client;
+    struct door door;
+    const char *url = door.url;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    assert_int_equal(nng_socket_set_size(door.socket, NNG_OPT_RECVMAXSZ, LIMIT), 0);
+    fanout_options_init(&co);
+    co.addresses = &url;
+    co.address_count = 1;
+    co.request_bytes_max = LIMIT;
+    assert_int_equal(fanout_open(&co, &client), FANOUT_OK);
+    assert_int_equal(fanout_publisher_open(client, NULL, &p), FANOUT_OK);
+    fanout_event_init(&e);
+    e.type = "custom";
+    e.data_json = data;
+    memset(data, '1', LIMIT);
+    data[0] = '"';
+    data[LIMIT - 1] = '"';
+    assert_int_equal(fanout_publisher_send(p, &e, count, &tally), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "request_bytes_max is 4096"));
+    for (int i = 0; i < EVENTS; i++) {
+        e.data_json_size = 2 + (size_t)(i * 37 % 3900);
+        data[e.data_json_size - 1] = '"';
+        assert_int_equal(fanout_publisher_send(p, &e, count, &tally), FANOUT_OK);
+        data[e.data_json_size - 1] = '1';
+    }
+    assert_int_equal(fanout_publisher_flush(p, 60000), FANOUT_OK);
+    assert_int_equal(tally.ok, EVENTS);
+    assert_int_equal(door.count, EVENTS);
+    assert_int_equal(door.duplicates, 0);           /* no connection was lost */
+    assert_true(door.publishes < EVENTS);
+    fanout_publisher_close(p);
+    fanout_close(client);
+    door_close(&door);
+}
+
 static void
 test_patience_has_an_end(void **state)
 {
@@ -506,6 +553,7 @@ main(void)
         cmocka_unit_test(test_a_wait_not_fulfilled_is_told_event_by_event),
         cmocka_unit_test(test_full_is_said_and_nothing_is_lost_when_the_broker_comes),
         cmocka_unit_test(test_an_option_out_of_range_is_named),
+        cmocka_unit_test(test_requests_keep_to_the_limit),
         cmocka_unit_test(test_patience_has_an_end),
         cmocka_unit_test(test_patience_is_each_event_s_own),
         cmocka_unit_test(test_giving_up_tells_the_cause),
