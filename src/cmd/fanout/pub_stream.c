@@ -251,8 +251,8 @@ pub_stream(const struct pub_args *args, fanout_client *client)
     o.is_blocking = 1;
     o.wait = args->has_wait ? args->wait : FANOUT_WAIT_ACCEPTED;
     o.is_detailed = args->common.is_json;
-    if (args->event.key == NULL && args->rate <= 0 && args->is_stdin)
-        o.channels = 1;                 /* lines keep their order */
+    if (args->is_stdin)
+        o.channels = 1;                 /* lines keep their order; a line's own key is in its JSON, where the library does not look */
     err = fanout_publisher_open(client, &o, &s.publisher);
     if (err != FANOUT_OK)
         return cmd_complain("pub", err);
