@@ -40,7 +40,9 @@ static const char doc[] =
     "  fanout pub -b tcp://127.0.0.1:7101 -b tcp://127.0.0.1:7201 - < events.jsonl\n"
     "\n"
     "Exit status: 0 accepted, 1 refused, 2 usage error, 3 no broker reachable, or none that answered (the event may have been "
-    "accepted; publishing it again with the same --id tells), 5 accepted but not wholly (some events refused, or --wait not fulfilled).";
+    "accepted; publishing it again with the same --id tells), 5 accepted but not wholly (some events refused or in doubt, or --wait not "
+    "fulfilled), 128 and the signal's number when interrupted (130 by Ctrl-C: many events end with a verdict on those that were sent; "
+    "press it twice to wait no longer for answers).";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
