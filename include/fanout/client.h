@@ -19,11 +19,12 @@ extern "C" {
 enum fanout_err {
     FANOUT_OK = 0,
     FANOUT_ERR_INVALID = 1,         /* an argument or option is not valid */
-    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to */
-    FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted */
+    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to; nothing was sent */
+    FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted: publish it again with the same
+                                     * id to learn that */
     FANOUT_ERR_FULL = 4,            /* the publisher's queue has no room */
     FANOUT_ERR_REFUSED = 5,         /* the broker refused; the result or last error says why */
-    FANOUT_ERR_BUSY = 6,            /* the broker cannot take more now; try again after retry_after_ms */
+    FANOUT_ERR_BUSY = 6,            /* the broker cannot take more now, and took nothing; try again after retry_after_ms */
     FANOUT_ERR_PARTIAL = 7,         /* of several events some were accepted, some not: see each result */
     FANOUT_ERR_WAIT = 8,            /* accepted, but not delivered to as many regions as asked for in time */
     FANOUT_ERR_CURSOR_GONE = 9,     /* the position is no longer retained */
@@ -44,7 +45,7 @@ FANOUT_API const char *fanout_version(void);
 struct fanout_options {
     const char *const *addresses;   /* tcp://host:port, tls+tcp://host:port, ipc:///path; nearest first */
     size_t address_count;
-    int timeout_ms;                 /* of one request, failover included; 5000 */
+    int timeout_ms;                 /* of one request, failover included; 5000. A publish waits for regions 60000 at most */
     int connect_timeout_ms;         /* how long to look for a broker before UNREACHABLE; 2000, at most timeout_ms */
     const char *tls_ca;             /* PEM file that the broker's certificate must lead to; for tls+tcp */
     const char *tls_cert;           /* PEM file: this client's certificate; null: none is shown */
@@ -52,6 +53,8 @@ struct fanout_options {
     const char *tls_server_name;    /* name in the broker's certificate; null: the address's host */
     int failback_ms;                /* a nearer broker that was lost must be back for so long before it is preferred again;
                                      * then, over as long again, a growing share of requests goes there; 300000, 0: at once */
+    unsigned request_bytes_max;     /* what is larger is refused here, with INVALID, as a broker would close the connection: its
+                                     * limits.request_bytes_max; 4194304, from 4096 to 67108864 */
 };
 
 FANOUT_API void fanout_options_init(struct fanout_options *options);

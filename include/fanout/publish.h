@@ -48,9 +48,10 @@ struct fanout_result {              /* one event's answer; pointers are never nu
     int err;                        /* FANOUT_OK: accepted and durable */
     int is_success;                 /* accepted, and delivered as far as was waited for */
     int is_duplicate;               /* the id was accepted before; this is the first one's position */
-    const char *code, *path, *message;  /* of a refused event: "schema", "data.status", "must be ..."; else "" */
+    const char *code, *path, *message;  /* of a failed event, code and path when a broker said so: "schema", "data.status",
+                                         * "must be ..."; else "" */
     unsigned retry_after_ms;        /* refused for now: come back after this; 0: do not */
-    const char *event_id;
+    const char *event_id;           /* as given or made; to publish a failed one again without publishing it twice */
     const char *position;           /* "us-east-1:18f3c2a1b00:high:42"; "" when not told */
     double total_latency_ms;        /* negative: not told */
     const struct fanout_region_result *regions;
@@ -58,10 +59,10 @@ struct fanout_result {              /* one event's answer; pointers are never nu
 };
 
 /* Publishes one event and waits for the answer. wait: FANOUT_WAIT_ACCEPTED, a number of regions, or FANOUT_WAIT_ALL.
- * ret_results (may be null) is set whenever the broker answered, even with an error, else nulled; free it with
- * fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT. */
+ * ret_results (may be null) is set whatever came of it, so that the id is known; nulled with _INVALID (too large: see request_bytes_max), or without memory for
+ * it. Free it with fanout_results_free. FANOUT_ERR_REFUSED, _BUSY, _WAIT, _UNREACHABLE, _TIMEOUT, _INVALID. */
 FANOUT_API int fanout_publish(fanout_client *client, const struct fanout_event *event, int wait, fanout_results **ret_results);
-/* Likewise for several in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
+/* Likewise for 1 to 10000 in one request, in order; each has its own result. FANOUT_ERR_PARTIAL when only some were accepted. */
 FANOUT_API int fanout_publish_many(fanout_client *client, const struct fanout_event *events, size_t count, int wait,
     fanout_results **ret_results);
 FANOUT_API size_t fanout_results_count(const fanout_results *results);
@@ -75,13 +76,14 @@ FANOUT_API void fanout_results_free(fanout_results *results);
  * through the same channel, one request at a time, so their order is kept, retries included. */
 
 struct fanout_publisher_options {
-    unsigned channels;              /* requests in flight at most; 4 */
+    unsigned channels;              /* requests in flight at most; 4. At most 64 */
     unsigned events_max;            /* gathered and in flight together; 16384. Then: full */
-    unsigned request_events_max;    /* events in one request; 512 */
-    unsigned request_bytes_max;     /* bytes in one request; 1048576 */
+    unsigned request_events_max;    /* events in one request; 512. At most 10000 */
+    unsigned request_bytes_max;     /* bytes in one request, unless one event alone takes more; 1048576. At least 1024, and no more
+                                     * than the client's */
     int is_blocking;                /* full: wait for room instead of FANOUT_ERR_FULL; 0 */
     int wait;                       /* as in fanout_publish; FANOUT_WAIT_ACCEPTED */
-    int is_detailed;                /* results carry position and regions; costs throughput; 0 */
+    int is_detailed;                /* results carry position and regions; costs throughput; 0. With a wait they always do */
     int timeout_ms;                 /* one event's patience, failover and retries included; 30000 */
 };
 
@@ -98,7 +100,7 @@ FANOUT_API int fanout_publisher_send(fanout_publisher *publisher, const struct f
     void *user);
 /* Waits until everything sent before has been answered. FANOUT_ERR_TIMEOUT. timeout_ms -1: for ever. Any thread. */
 FANOUT_API int fanout_publisher_flush(fanout_publisher *publisher, int timeout_ms);
-/* Events not answered yet get FANOUT_ERR_CLOSED. Null is allowed. */
+/* Events that were not sent yet get FANOUT_ERR_CLOSED, those sent and not answered FANOUT_ERR_TIMEOUT. Null is allowed. */
 FANOUT_API void fanout_publisher_close(fanout_publisher *publisher);
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
 
 #include "base/names.h"
 #include "base/time.h"
+#include "client/encode.h"
 #include "wire/msgpack.h"
 
 enum {
@@ -193,7 +194,9 @@ static void
 result_finish(struct fanout_result *res, bool is_success)
 {
     res->is_success = is_success && res->code[0] == '\0';
-    if (res->code[0] != '\0')
+    if (strcmp(res->code, "timeout") == 0)
+        res->err = FANOUT_ERR_TIMEOUT;          /* the broker itself does not know yet */
+    else if (res->code[0] != '\0')
         res->err = fo_answer_err_of(fo_slice_str(res->code), res->retry_after_ms);
 }
 
@@ -314,6 +317,60 @@ cleanup:
     return err;
 }
 
+struct fanout_results *
+fo_results_failed(uint32_t count, int err, const char *message)
+{
+    struct fanout_results *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->at = calloc(count, sizeof(*r->at));
+    r->texts = strdup(message);
+    if (r->at == NULL || r->texts == NULL) {
+        fo_results_destroy(r);
+        return NULL;
+    }
+    r->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        result_init(&r->at[i]);
+        r->at[i].err = err;
+        r->at[i].message = r->texts;
+    }
+    return r;
+}
+
+void
+fo_results_add_ids(struct fanout_results *results, struct fo_slice events)
+{
+    struct fo_reader r = fo_reader_of(events);
+    struct fo_slice id;
+    size_t used = 0;
+
+    if ((results->ids = malloc(events.n + results->count)) == NULL)
+        return;
+    for (size_t i = 0; i < results->count; i++) {
+        struct fanout_result *res = &results->at[i];
+        if (fo_encoded_id(fo_slice_of(r.p, fo_reader_left(&r)), &id) != FO_OK || fo_mp_skip(&r, DEPTH_MAX) != FO_OK)
+            return;
+        if (res->event_id[0] != '\0')
+            continue;
+        res->event_id = results->ids + used;
+        memcpy(results->ids + used, id.p, id.n);
+        used += id.n;
+        results->ids[used++] = '\0';
+    }
+}
+
+void
+fo_result_doubt(struct fanout_result *result)
+{
+    if (result->err == FANOUT_OK || result->err == FANOUT_ERR_REFUSED || result->err == FANOUT_ERR_TIMEOUT || result->err == FANOUT_ERR_PROTOCOL)
+        return;
+    result->err = FANOUT_ERR_TIMEOUT;
+    result->message = "no answer in time; " FO_IN_DOUBT;
+    result->code = result->path = "";
+}
+
 void
 fo_results_destroy(struct fanout_results *results)
 {
@@ -323,6 +380,7 @@ fo_results_destroy(struct fanout_results *results)
     free(results->index);
     free(results->regions);
     free(results->texts);
+    free(results->ids);
     free(results);
 }
 

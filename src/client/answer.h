@@ -7,6 +7,9 @@
 #include "base/bytes.h"
 #include "wire/error.h"
 
+/* Of what was sent and not answered; for people. */
+#define FO_IN_DOUBT "it may have been accepted: publish it again with the same id to learn that"
+
 /* Results own their texts: one block, filled in as the answer is read. A text of n bytes takes n + 1 there and took at
  * least as much in the answer, so a block as large as the answer suffices. */
 struct fanout_results {
@@ -14,12 +17,18 @@ struct fanout_results {
     struct fanout_result *at;
     uint32_t *index;                    /* brief: which event each one is about; else null */
     struct fanout_region_result *regions;
-    char *texts;
+    char *texts, *ids;                  /* ids: of events that the answer does not name */
 };
 
-/* A publish answer for `count` events that were sent. An error that concerns the whole request stands in each result. Brief: only
- * the failed ones, in ascending order of index. FO_ERR_PROTO, FO_ERR_NO_MEMORY. */
+/* A publish answer for `count` events that were sent. An error that concerns the whole request stands in each result. Brief, for
+ * requests that wait for acceptance only: the failed ones, in ascending order of index. FO_ERR_PROTO, FO_ERR_NO_MEMORY. */
 FO_MUST_CHECK enum fo_err fo_answer_publish(struct fo_slice body, uint32_t count, bool is_brief, struct fanout_results **ret_results);
+/* The same error for each, for when there is no answer. Null: out of memory. */
+struct fanout_results *fo_results_failed(uint32_t count, int err, const char *message);
+/* Fills in the ids that are not told, from the events that were sent (one result each, not brief), if there is memory for that. */
+void fo_results_add_ids(struct fanout_results *results, struct fo_slice events);
+/* The request was also sent to a broker that did not answer: that the one that did is busy does not say that nothing was taken. */
+void fo_result_doubt(struct fanout_result *result);
 void fo_results_destroy(struct fanout_results *results);
 
 struct fo_fetched {                     /* view of the answer */

@@ -44,6 +44,7 @@ call_step(void *arg)
 {
     struct fo_call *call = arg;
     int rv = nng_aio_result(call->aio);
+    int64_t left;
 
     if (call->state == FO_CALL_SENDING && rv != 0) {
         nng_msg_free(nng_aio_get_msg(call->aio));   /* not sent: still ours */
@@ -55,7 +56,10 @@ call_step(void *arg)
     }
     pthread_mutex_lock(&call->conn->lock);
     call->state = FO_CALL_RECEIVING;
+    call->was_sent = true;
     pthread_mutex_unlock(&call->conn->lock);
+    left = call->until_ms - fo_conn_now_ms();
+    nng_aio_set_timeout(call->aio, left > 0 ? (nng_duration)left : 1);
     nng_ctx_recv(call->ctx, call->aio);
 }
 
@@ -70,15 +74,21 @@ fo_call_init(struct fo_call *call, struct fo_conn *conn, void (*notify)(void *us
 }
 
 void
-fo_call_fini(struct fo_call *call)
+fo_call_stop(struct fo_call *call)
 {
-    if (call->aio == NULL)
-        return;
     pthread_mutex_lock(&call->conn->lock);
     if (call->state == FO_CALL_SENDING || call->state == FO_CALL_RECEIVING)
         call->conn->cancelled_ms = fo_conn_now_ms();
     pthread_mutex_unlock(&call->conn->lock);
     nng_aio_stop(call->aio);
+}
+
+void
+fo_call_fini(struct fo_call *call)
+{
+    if (call->aio == NULL)
+        return;
+    fo_call_stop(call);
     if (call->server != NULL)
         nng_ctx_close(call->ctx);
     if (call->answer != NULL)
@@ -115,12 +125,14 @@ fo_call_start(struct fo_call *call, struct fo_server *server, struct fo_slice bo
     if (call->answer != NULL)
         nng_msg_free(call->answer);
     call->answer = NULL;
+    call->was_sent = false;
     call->state = FO_CALL_IDLE;
     if ((err = call_use(call, server)) != FO_OK)
         return err;
     if (nng_msg_alloc(&msg, body.n) != 0)
         return FO_ERR_NO_MEMORY;
     memcpy(nng_msg_body(msg), body.p, body.n);
+    call->until_ms = fo_conn_now_ms() + timeout_ms;
     nng_aio_set_timeout(call->aio, timeout_ms);
     nng_aio_set_msg(call->aio, msg);
     pthread_mutex_lock(&call->conn->lock);
@@ -185,37 +197,38 @@ fo_conn_attempt_ms(const struct fo_conn *c, int timeout_ms)
 }
 
 enum fo_err
-fo_conn_exchange(struct fo_conn *c, struct fo_slice body, int timeout_ms, nng_msg **ret_answer, struct fo_server **ret_server)
+fo_conn_exchange(struct fo_conn *c, struct fo_slice body, int timeout_ms, nng_msg **ret_answer, bool *ret_is_in_doubt)
 {
     int64_t until = fo_conn_now_ms() + timeout_ms, now;
     int attempt_ms = fo_conn_attempt_ms(c, timeout_ms);
-    enum fo_err err, last = FO_ERR_UNAVAILABLE;
+    bool is_in_doubt = false;
     struct fo_call call;
+    enum fo_err err;
 
     if ((err = fo_call_init(&call, c, NULL, NULL)) != FO_OK)
         return err;
-    err = FO_ERR_TIMEOUT;
+    err = FO_ERR_UNAVAILABLE;
     while ((now = fo_conn_now_ms()) < until) {
         struct fo_server *s;
         int64_t connect_until = now + c->connect_timeout_ms;
         err = fo_conn_pick(c, connect_until < until ? connect_until : until, fo_conn_turn(c), &s);
-        if (err != FO_OK) {
-            err = last == FO_ERR_TIMEOUT ? last : err;
+        if (err != FO_OK)
             break;
-        }
         now = fo_conn_now_ms();
         err = fo_call_start(&call, s, body, until - now < attempt_ms ? (int)(until - now) + 1 : attempt_ms);
         if (err == FO_OK) {
             (void)fo_call_wait(&call, INT64_MAX / 4);   /* its own timeout ends it */
             err = fo_call_take(&call, ret_answer);
         }
-        if (err == FO_OK && ret_server != NULL)
-            *ret_server = s;
+        is_in_doubt |= err != FO_OK && call.was_sent;
         if (err != FO_ERR_TIMEOUT && err != FO_ERR_UNAVAILABLE)
             break;
-        last = err;
         nng_msleep(BETWEEN_ATTEMPTS_MS);
     }
     fo_call_fini(&call);
-    return err;
+    if (ret_is_in_doubt != NULL)
+        *ret_is_in_doubt = is_in_doubt;
+    if (err != FO_OK && is_in_doubt)
+        return FO_ERR_TIMEOUT;
+    return err == FO_ERR_TIMEOUT ? FO_ERR_UNAVAILABLE : err;
 }

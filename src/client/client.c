@@ -76,6 +76,13 @@ fo_fail_fault(const struct fo_fault *fault)
     return fo_fail(err, "%s%s%s", fault->path, fault->path[0] != '\0' ? ": " : "", fault->text);
 }
 
+int
+fo_fail_too_large(const struct fanout_client *c, size_t count, size_t bytes)
+{
+    return fo_fail(FANOUT_ERR_INVALID, "%zu event%s take%s %zu bytes in a request, and request_bytes_max is %u%s", count, count > 1 ? "s" : "",
+        count > 1 ? "" : "s", bytes, c->conn->request_bytes_max, count > 1 ? ": publish fewer at a time" : "");
+}
+
 FANOUT_API const char *
 fanout_last_error(void)
 {
@@ -133,7 +140,8 @@ fo_client_make_id(struct fanout_client *c, char ret_id[FO_UUID_SIZE])
 FANOUT_API void
 fanout_options_init(struct fanout_options *options)
 {
-    *options = (struct fanout_options){ .timeout_ms = 5000, .connect_timeout_ms = 2000, .failback_ms = 300000 };
+    *options = (struct fanout_options){ .timeout_ms = 5000, .connect_timeout_ms = 2000, .failback_ms = 300000,
+        .request_bytes_max = 4194304 };
 }
 
 FANOUT_API int

@@ -26,6 +26,8 @@ int fo_fail(int err, const char *fmt, ...);
 /* The same for an error from the connection, and for what encoding an event found. */
 int fo_fail_conn(struct fanout_client *c, enum fo_err err);
 int fo_fail_fault(const struct fo_fault *fault);
+/* The same for events that take so many bytes together, more than a request may have. */
+int fo_fail_too_large(const struct fanout_client *c, size_t count, size_t bytes);
 /* Public error of a connection's error. */
 int fo_public_err(enum fo_err err);
 

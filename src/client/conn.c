@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "wire/door.h"
+
 enum {
     STAGGER_MS = 200,           /* head start of each address before the next is tried */
     LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
@@ -18,7 +20,8 @@ enum {
     REDIAL_MS = 700,            /* a dialer without a connection for so long is replaced, then after twice as long... */
     REDIAL_MS_MAX = 5000,       /* ...up to this, so that a slow handshake is not cut off for ever */
     RECONNECT_MS_MIN = 20, RECONNECT_MS_MAX = 500,
-    ANSWER_BYTES_MAX = 16 << 20,
+    ANSWER_BYTES_MAX = FO_REQUEST_EVENTS_MAX * FO_RESULT_BYTES_MAX + 4096,  /* an answer over it would cost the connection */
+    REQUEST_BYTES_MIN = 4096, REQUEST_BYTES_MAX = 64 << 20,     /* what a broker's limits.request_bytes_max may be */
     SETTLE_MS = 100, CLOSE_S_MAX = 2,
 };
 
@@ -238,6 +241,10 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
         snprintf(ret_why, 256, "options need 1 to %d addresses, timeouts above 0, and failback_ms not below 0", FO_ADDRESSES_MAX);
         return FO_ERR_INVALID;
     }
+    if (o->request_bytes_max < REQUEST_BYTES_MIN || o->request_bytes_max > REQUEST_BYTES_MAX) {
+        snprintf(ret_why, 256, "request_bytes_max is %u; it must be from %d to %d", o->request_bytes_max, REQUEST_BYTES_MIN, REQUEST_BYTES_MAX);
+        return FO_ERR_INVALID;
+    }
     for (size_t i = 0; i < o->address_count; i++) {
         struct fo_server *s = &c->server[i];
         if (!is_address(o->addresses[i])) {
@@ -251,6 +258,7 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     }
     c->count = (unsigned)o->address_count;
     c->timeout_ms = o->timeout_ms;
+    c->request_bytes_max = o->request_bytes_max;
     c->failback_ms = o->failback_ms;
     c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
     if (has_tls)

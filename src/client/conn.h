@@ -46,6 +46,7 @@ struct fo_conn {
     struct fo_server server[FO_ADDRESSES_MAX];
     unsigned count;
     int timeout_ms, connect_timeout_ms, failback_ms;
+    unsigned request_bytes_max;
     unsigned turns;                     /* given out */
     int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */
     struct nng_tls_config *tls;         /* null: no address uses TLS */

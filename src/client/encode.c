@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/event.h"
+#include "wire/door.h"
 #include "wire/json.h"
 #include "wire/msgpack.h"
 
@@ -191,10 +191,23 @@ fo_encode_event(const struct fanout_event *event, const char *made_id, struct fo
 }
 
 enum fo_err
+fo_encoded_id(struct fo_slice events, struct fo_slice *ret_id)
+{
+    struct fo_reader r = fo_reader_of(events);
+    uint64_t field;
+    uint32_t pairs;
+
+    /* it stands first, see write_attributes */
+    if (fo_mp_read_map(&r, &pairs) == FO_OK && fo_mp_read_uint(&r, &field) == FO_OK && fo_mp_read_str(&r, ret_id) == FO_OK)
+        return FO_OK;
+    return FO_ERR_PROTO;
+}
+
+enum fo_err
 fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_ms, bool is_brief, struct fo_buf *out)
 {
     struct fo_writer w;
-    enum fo_err err = fo_buf_reserve(out, 96 + events.n);
+    enum fo_err err = fo_buf_reserve(out, FO_PUBLISH_HEAD_BYTES_MAX + events.n);
 
     if (err != FO_OK)
         return err;
@@ -203,7 +216,7 @@ fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_
     fo_mp_write_str(&w, FO_SLICE_LIT("brief"));
     fo_mp_write_bool(&w, is_brief);
     fo_mp_write_str(&w, FO_SLICE_LIT("timeoutMs"));
-    fo_mp_write_uint(&w, (uint64_t)timeout_ms);
+    fo_mp_write_uint(&w, timeout_ms < 1 ? 1 : timeout_ms < FO_REQUEST_TIMEOUT_MS_MAX ? (uint64_t)timeout_ms : FO_REQUEST_TIMEOUT_MS_MAX);
     if (wait != FANOUT_WAIT_ACCEPTED) {
         fo_mp_write_str(&w, FO_SLICE_LIT("wait"));
         if (wait == FANOUT_WAIT_ALL)

@@ -13,7 +13,12 @@
  * is wrong with it. FO_ERR_MISSING (type), what fo_json_parse refuses, FO_ERR_INVALID, FO_ERR_NO_MEMORY. */
 FO_MUST_CHECK enum fo_err fo_encode_event(const struct fanout_event *event, const char *made_id, struct fo_buf *out,
     struct fo_fault *ret_fault);
-/* Appends a publish request for `count` maps that stand in `events`. */
+/* The id of the first event in what fo_encode_event wrote; borrowed. FO_ERR_PROTO: it did not write that. */
+FO_MUST_CHECK enum fo_err fo_encoded_id(struct fo_slice events, struct fo_slice *ret_id);
+/* What a publish request takes beside its events, and what NNG puts before it, at most. */
+enum { FO_PUBLISH_HEAD_BYTES_MAX = 96 };
+
+/* Appends a publish request for `count` maps that stand in `events`. Of a timeout_ms that no broker takes the nearest is sent. */
 FO_MUST_CHECK enum fo_err fo_encode_publish(struct fo_slice events, uint32_t count, int wait, int timeout_ms, bool is_brief,
     struct fo_buf *out);
 

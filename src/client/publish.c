@@ -5,10 +5,9 @@
 #include "client/call.h"
 #include "client/client.h"
 #include "client/encode.h"
+#include "wire/door.h"
 
-#include <stdlib.h>
-
-enum { EVENTS_MAX = 65536 };
+#include <stdio.h>
 
 FANOUT_API void
 fanout_event_init(struct fanout_event *event)
@@ -54,7 +53,20 @@ judge(const struct fanout_results *r)
         return FANOUT_OK;
     if (refused < r->count)
         return fo_fail(FANOUT_ERR_PARTIAL, "%zu of %zu events were refused", refused, r->count);
-    return fo_fail(first->err, "%s%s%s: %s", first->code, first->path[0] != '\0' ? " at " : "", first->path, first->message);
+    return fo_fail(first->err, "%s%s%s%s%s", first->code, first->path[0] != '\0' ? " at " : "", first->path,
+        first->code[0] != '\0' ? ": " : "", first->message);
+}
+
+/* No broker has judged the events: all share one fate. Their ids are told, so that publishing them again need not publish them twice. */
+static int
+fail_all(struct fanout_client *c, enum fo_err err, uint32_t count, struct fanout_results **ret_results)
+{
+    int rc = fo_fail_conn(c, err);
+    char why[512];
+
+    snprintf(why, sizeof(why), "%s%s", fanout_last_error(), rc == FANOUT_ERR_TIMEOUT ? "; " FO_IN_DOUBT : "");
+    *ret_results = fo_results_failed(count, rc, why);
+    return fo_fail(rc, "%s", why);
 }
 
 FANOUT_API int
@@ -63,27 +75,38 @@ fanout_publish_many(fanout_client *client, const struct fanout_event *events, si
     struct fo_conn *conn = client->conn;
     struct fanout_results *results = NULL;
     struct fo_buf body, request;
+    bool is_in_doubt = false;
     nng_msg *answer = NULL;
     enum fo_err err;
     int rc;
 
     if (ret_results != NULL)
         *ret_results = NULL;
-    if (count == 0 || count > EVENTS_MAX || wait < FANOUT_WAIT_ALL || wait > FO_REGIONS_MAX)
-        return fo_fail(FANOUT_ERR_INVALID, "1 to %d events, and wait: all (-1), or 0 to %d regions", EVENTS_MAX, FO_REGIONS_MAX);
+    if (count == 0 || count > FO_REQUEST_EVENTS_MAX)
+        return fo_fail(FANOUT_ERR_INVALID, "%zu events in one request; it takes 1 to %d", count, FO_REQUEST_EVENTS_MAX);
+    if (wait < FANOUT_WAIT_ALL || wait > FO_REGIONS_MAX)
+        return fo_fail(FANOUT_ERR_INVALID, "wait is %d; it must be all (-1), or 0 to %d regions", wait, FO_REGIONS_MAX);
     fo_buf_init(&body);
     fo_buf_init(&request);
     rc = encode_events(client, events, count, &body);
     if (rc != FANOUT_OK)
         goto cleanup;
+    if (body.n + FO_PUBLISH_HEAD_BYTES_MAX > conn->request_bytes_max) {
+        rc = fo_fail_too_large(client, count, body.n + FO_PUBLISH_HEAD_BYTES_MAX);
+        goto cleanup;
+    }
     /* the broker answers a while before this side gives up, so that a wait not fulfilled is told as such */
     err = fo_encode_publish(fo_buf_slice(&body), (uint32_t)count, wait, fo_conn_attempt_ms(conn, conn->timeout_ms) / 10 * 9,
         false, &request);
     if (err == FO_OK)
-        err = fo_conn_exchange(conn, fo_buf_slice(&request), conn->timeout_ms, &answer, NULL);
+        err = fo_conn_exchange(conn, fo_buf_slice(&request), conn->timeout_ms, &answer, &is_in_doubt);
     if (err == FO_OK)
         err = fo_answer_publish(fo_slice_of(nng_msg_body(answer), nng_msg_len(answer)), (uint32_t)count, false, &results);
-    rc = err == FO_OK ? judge(results) : fo_fail_conn(client, err);
+    for (size_t i = 0; is_in_doubt && results != NULL && i < count; i++)
+        fo_result_doubt(&results->at[i]);
+    rc = err == FO_OK ? judge(results) : fail_all(client, err, (uint32_t)count, &results);
+    if (rc != FANOUT_OK && results != NULL)
+        fo_results_add_ids(results, fo_buf_slice(&body));
     if (ret_results != NULL) {
         *ret_results = results;
         results = NULL;

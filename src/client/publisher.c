@@ -4,11 +4,13 @@
  * are small when little is sent and large when much is, without a fixed wait. */
 #include "client/publisher.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crc32c.h"
 #include "client/encode.h"
+#include "wire/door.h"
 
 FANOUT_API void
 fanout_publisher_options_init(struct fanout_publisher_options *options)
@@ -53,12 +55,24 @@ publisher_destroy(struct fanout_publisher *p)
     free(p);
 }
 
-static bool
-are_valid(const struct fanout_publisher_options *o)
+static int
+check_options(const struct fanout_publisher_options *o)
 {
-    return o->channels >= 1 && o->channels <= FO_CHANNELS_MAX && o->events_max >= 1 && o->request_events_max >= 1
-        && o->request_events_max <= 65536 && o->request_bytes_max >= 1024 && o->request_bytes_max <= 4 << 20 && o->timeout_ms > 0
-        && o->wait >= FANOUT_WAIT_ALL && o->wait <= FO_REGIONS_MAX;
+    const struct { const char *name; int64_t value, min, max; } range[] = {
+        { "channels", o->channels, 1, FO_CHANNELS_MAX },
+        { "events_max", o->events_max, 1, UINT_MAX },
+        { "request_events_max", o->request_events_max, 1, FO_REQUEST_EVENTS_MAX },
+        { "request_bytes_max", o->request_bytes_max, 1024, UINT_MAX },
+        { "wait", o->wait, FANOUT_WAIT_ALL, FO_REGIONS_MAX },
+        { "timeout_ms", o->timeout_ms, 1, INT_MAX },
+    };
+
+    for (unsigned i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
+        if (range[i].value < range[i].min || range[i].value > range[i].max)
+            return fo_fail(FANOUT_ERR_INVALID, "publisher option %s is %lld; it must be from %lld to %lld", range[i].name,
+                (long long)range[i].value, (long long)range[i].min, (long long)range[i].max);
+    }
+    return FANOUT_OK;
 }
 
 FANOUT_API int
@@ -68,16 +82,20 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
     struct fanout_publisher *p;
     pthread_condattr_t monotonic;
     enum fo_err err = FO_OK;
+    int rc;
 
     fanout_publisher_options_init(&defaults);
     if (options == NULL)
         options = &defaults;
-    if (!are_valid(options))
-        return fo_fail(FANOUT_ERR_INVALID, "a publisher option is out of range");
+    if ((rc = check_options(options)) != FANOUT_OK)
+        return rc;
     if ((p = calloc(1, sizeof(*p))) == NULL)
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
     p->client = client;
     p->options = *options;
+    p->load_bytes_max = (options->request_bytes_max < client->conn->request_bytes_max ? options->request_bytes_max
+        : client->conn->request_bytes_max) - FO_PUBLISH_HEAD_BYTES_MAX;
+    p->is_brief = !options->is_detailed && options->wait == FANOUT_WAIT_ACCEPTED;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -100,12 +118,11 @@ fanout_publisher_open(fanout_client *client, const struct fanout_publisher_optio
 static struct fo_channel *
 channel_of(struct fanout_publisher *p, const struct fanout_event *event)
 {
-    uint32_t hash;
+    const char *tenant = event->tenant != NULL ? event->tenant : "default";
 
     if (event->key == NULL)
         return &p->channel[p->next_channel++ % p->options.channels];
-    hash = event->tenant != NULL ? fo_crc32c(0, event->tenant, strlen(event->tenant)) : 0;
-    return &p->channel[fo_crc32c(hash, event->key, strlen(event->key)) % p->options.channels];
+    return &p->channel[fo_crc32c(fo_crc32c(0, tenant, strlen(tenant)), event->key, strlen(event->key)) % p->options.channels];
 }
 
 static struct fo_load *
@@ -128,24 +145,42 @@ load_create(struct fanout_publisher *p)
     return load;
 }
 
+/* A new load at the channel's end. Null: out of memory. */
+static struct fo_load *
+add_load(struct fanout_publisher *p, struct fo_channel *ch)
+{
+    struct fo_load *load = load_create(p);
+
+    if (load == NULL)
+        return NULL;
+    if (ch->tail != NULL)
+        ch->tail->next = load;
+    else
+        ch->head = load;
+    ch->tail = load;
+    return load;
+}
+
 /* The load that takes the next event. Null: out of memory. */
 static struct fo_load *
 gathering(struct fanout_publisher *p, struct fo_channel *ch)
 {
     struct fo_load *load = ch->tail;
 
-    if (load != NULL && load->count < p->options.request_events_max && load->events.n < p->options.request_bytes_max
-        && !(load == ch->head && ch->state != FO_CHANNEL_IDLE))
+    if (load != NULL && load->count < p->options.request_events_max && !(load == ch->head && ch->state != FO_CHANNEL_IDLE))
         return load;
-    if ((load = load_create(p)) == NULL)
-        return NULL;
-    load->first_seq = p->sent;
-    load->give_up_at_ms = fo_conn_now_ms() + p->options.timeout_ms;
-    if (ch->tail != NULL)
-        ch->tail->next = load;
-    else
-        ch->head = load;
-    ch->tail = load;
+    return add_load(p, ch);
+}
+
+/* The event at the load's end is one too many for a request: it goes into a load of its own. Null: out of memory. */
+static struct fo_load *
+move_event(struct fanout_publisher *p, struct fo_channel *ch, struct fo_load *from, size_t at)
+{
+    struct fo_load *load = add_load(p, ch);
+
+    if (load != NULL && fo_buf_add(&load->events, from->events.p + at, from->events.n - at) != FO_OK)
+        load = NULL;
+    from->events.n = at;
     return load;
 }
 
@@ -156,7 +191,7 @@ add_event(struct fanout_publisher *p, const struct fanout_event *event, fanout_p
     struct fo_load *load = gathering(p, ch);
     char id[FO_UUID_SIZE] = "";
     struct fo_fault fault;
-    size_t at;
+    size_t at, bytes;
 
     if (load == NULL)
         return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
@@ -165,7 +200,17 @@ add_event(struct fanout_publisher *p, const struct fanout_event *event, fanout_p
         fo_client_make_id(p->client, id);
     if (fo_encode_event(event, id, &load->events, &fault) != FO_OK)
         return fo_fail_fault(&fault);
-    load->tickets[load->count++] = (struct fo_ticket){ callback, user, at };
+    bytes = load->events.n - at + FO_PUBLISH_HEAD_BYTES_MAX;
+    if (bytes > p->client->conn->request_bytes_max) {
+        load->events.n = at;
+        return fo_fail_too_large(p->client, 1, bytes);
+    }
+    if (load->count > 0 && load->events.n > p->load_bytes_max) {
+        if ((load = move_event(p, ch, load, at)) == NULL)
+            return fo_fail(FANOUT_ERR_NO_MEMORY, "out of memory");
+        at = 0;
+    }
+    load->tickets[load->count++] = (struct fo_ticket){ callback, user, at, p->sent, fo_conn_now_ms() + p->options.timeout_ms };
     p->queued++;
     p->sent++;
     if (ch->state == FO_CHANNEL_IDLE && load == ch->head && load->count == 1)
@@ -199,7 +244,7 @@ is_settled(const struct fanout_publisher *p, uint64_t seq)
 {
     for (unsigned i = 0; i < p->options.channels; i++) {
         const struct fo_load *head = p->channel[i].head;
-        if (head != NULL && head->count > 0 && head->first_seq < seq)
+        if (head != NULL && head->count > 0 && head->tickets[0].seq < seq)
             return false;
     }
     return true;

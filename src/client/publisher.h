@@ -10,15 +10,20 @@
 
 enum { FO_CHANNELS_MAX = 64 };
 
-struct fo_ticket { fanout_publish_fn callback; void *user; size_t at; /* of the event in the load's bytes */ };
+struct fo_ticket {
+    fanout_publish_fn callback;
+    void *user;
+    size_t at;                          /* of the event in the load's bytes */
+    uint64_t seq;                       /* events sent to the publisher before this one */
+    int64_t give_up_at_ms;              /* ascending within a load */
+};
 
 struct fo_load {
     struct fo_load *next;
     struct fo_buf events;               /* maps, one after the other */
     struct fo_ticket *tickets;          /* count of them; room for request_events_max */
     uint32_t count;
-    uint64_t first_seq;                 /* events sent to the publisher before its first one */
-    int64_t give_up_at_ms;
+    bool is_in_doubt;                   /* was sent, and not answered: may have been accepted, whatever the next broker says */
 };
 
 /*   IDLE --load there--> FLYING --answered--> IDLE
@@ -41,6 +46,8 @@ struct fo_channel {
 struct fanout_publisher {
     struct fanout_client *client;
     struct fanout_publisher_options options;
+    size_t load_bytes_max;              /* of a load's events, unless there is only one */
+    bool is_brief;                      /* answers name the refused events only; not with a wait: it is fulfilled event by event */
     pthread_mutex_t lock;               /* everything below; taken before the client's locks */
     pthread_cond_t work, room;          /* for the thread; for blocked senders and flushes */
     pthread_t thread;

@@ -8,21 +8,16 @@
 #include <string.h>
 
 #include "client/encode.h"
-#include "wire/msgpack.h"
 
 enum { LOOK_MS = 100, PAUSE_MS_MIN = 20, PAUSE_MS_MAX = 500, PICK_MS = 1000 };
 
-/* The id stands first in every event that fo_encode_event wrote. */
 static void
 id_of(const struct fo_load *load, const struct fo_ticket *ticket, char *ret_id, size_t room)
 {
-    struct fo_reader r = fo_reader_of(fo_slice_of(load->events.p + ticket->at, load->events.n - ticket->at));
-    struct fo_slice id = { 0 };
-    uint64_t field;
-    uint32_t pairs;
+    struct fo_slice id;
 
     ret_id[0] = '\0';
-    if (fo_mp_read_map(&r, &pairs) == FO_OK && fo_mp_read_uint(&r, &field) == FO_OK && fo_mp_read_str(&r, &id) == FO_OK)
+    if (fo_encoded_id(fo_slice_of(load->events.p + ticket->at, load->events.n - ticket->at), &id) == FO_OK)
         snprintf(ret_id, room, "%.*s", (int)id.n, (const char *)id.p);
 }
 
@@ -55,38 +50,73 @@ retire_head(struct fanout_publisher *p, struct fo_channel *ch)
         ch->tail = NULL;
     p->queued -= load->count;
     load->count = 0;
+    load->is_in_doubt = false;
     load->events.n = 0;
     load->next = p->spare;
     p->spare = load;
     pthread_cond_broadcast(&p->room);
 }
 
-/* Gives every event of the head the same error. The lock is held, and released during the callbacks. */
+/* Takes the head's first events out of it, but not all. The lock is held. */
 static void
-fail_head(struct fanout_publisher *p, struct fo_channel *ch, int err, const char *message)
+drop_first(struct fanout_publisher *p, struct fo_load *load, uint32_t count)
 {
-    const struct fanout_result result = { .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
-        .total_latency_ms = -1 };
-    const struct fo_load *load = ch->head;
+    size_t bytes = load->tickets[count].at;
 
-    ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
-    pthread_mutex_unlock(&p->lock);
+    load->events.n -= bytes;
+    memmove(load->events.p, load->events.p + bytes, load->events.n);
+    load->count -= count;
+    memmove(load->tickets, load->tickets + count, load->count * sizeof(*load->tickets));
     for (uint32_t i = 0; i < load->count; i++)
-        tell(load, i, &result);
-    pthread_mutex_lock(&p->lock);
-    retire_head(p, ch);
+        load->tickets[i].at -= bytes;
+    p->queued -= count;
+    pthread_cond_broadcast(&p->room);
 }
 
-/* Tries the head again later, or gives up. The lock is held. */
-static void
-try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, int err, const char *message)
+/* A result of which no broker has said anything. */
+static struct fanout_result
+result_of(int err, const char *message)
 {
-    int64_t now = fo_conn_now_ms();
+    return (struct fanout_result){ .err = err, .code = "", .path = "", .message = message, .event_id = "", .position = "",
+        .total_latency_ms = -1 };
+}
 
-    if (now + pause_ms >= ch->head->give_up_at_ms) {
-        fail_head(p, ch, err, message);
+/* Gives the head's first events the same result. The lock is held, and released during the callbacks. */
+static void
+fail_first(struct fanout_publisher *p, struct fo_channel *ch, uint32_t count, const struct fanout_result *why)
+{
+    struct fo_load *load = ch->head;
+    struct fanout_result result = *why;
+
+    if (load->is_in_doubt)
+        fo_result_doubt(&result);
+    ch->state = FO_CHANNEL_FLYING;      /* nothing is added to it while the lock is away */
+    pthread_mutex_unlock(&p->lock);
+    for (uint32_t i = 0; i < count; i++)
+        tell(load, i, &result);
+    pthread_mutex_lock(&p->lock);
+    if (count < load->count)
+        drop_first(p, load, count);
+    else
+        retire_head(p, ch);
+}
+
+/* Tries the head again later, without the events whose patience ends before. The lock is held. */
+static void
+try_later(struct fanout_publisher *p, struct fo_channel *ch, int64_t pause_ms, const struct fanout_result *why)
+{
+    const struct fo_load *load = ch->head;
+    int64_t now = fo_conn_now_ms();
+    uint32_t late = 0;
+
+    while (late < load->count && now + pause_ms >= load->tickets[late].give_up_at_ms)
+        late++;
+    if (late == load->count) {
+        fail_first(p, ch, late, why);
         return;
     }
+    if (late > 0)
+        fail_first(p, ch, late, why);
     ch->state = FO_CHANNEL_WAITING;
     ch->retry_at_ms = now + pause_ms;
 }
@@ -100,14 +130,14 @@ next_pause(struct fo_channel *ch)
     return ch->pause_ms;
 }
 
-/* True when the broker took nothing because it is busy: the whole load can be repeated in order. */
+/* True when the broker took nothing because it is busy, or cannot say yet what it took: the whole load can be repeated in order. */
 static bool
-is_all_busy(const struct fanout_results *r, uint32_t count)
+is_for_later(const struct fanout_results *r, uint32_t count)
 {
     if (r->count < count)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (r->at[i].err != FANOUT_ERR_BUSY)
+        if (r->at[i].err != FANOUT_ERR_BUSY && r->at[i].err != FANOUT_ERR_TIMEOUT)
             return false;
     }
     return true;
@@ -116,10 +146,10 @@ is_all_busy(const struct fanout_results *r, uint32_t count)
 static void
 tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_brief)
 {
-    const struct fanout_result ok = { .is_success = 1, .code = "", .path = "", .message = "", .event_id = "", .position = "",
-        .total_latency_ms = -1 };
+    struct fanout_result ok = result_of(FANOUT_OK, "");
     size_t next = 0;
 
+    ok.is_success = 1;
     for (uint32_t i = 0; i < load->count; i++) {
         if (!is_brief)
             tell(load, i, &r->at[i]);
@@ -130,11 +160,25 @@ tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_bri
     }
 }
 
+/* What the broker did not judge: tried again if that may help. The lock is held, and released during the callbacks. */
+static void
+not_answered(struct fanout_publisher *p, struct fo_channel *ch, enum fo_err err)
+{
+    bool is_later = err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT;
+    int public_err = is_later ? FANOUT_ERR_UNREACHABLE : fo_public_err(err);    /* unless in doubt */
+    struct fanout_result why = result_of(public_err, fanout_strerror(public_err));
+
+    if (is_later)
+        try_later(p, ch, next_pause(ch), &why);
+    else
+        fail_first(p, ch, ch->head->count, &why);
+}
+
 /* The channel's call has ended. The lock is held, and released during the callbacks. */
 static void
 settle(struct fanout_publisher *p, struct fo_channel *ch)
 {
-    bool is_brief = !p->options.is_detailed;
+    bool is_brief = p->is_brief;
     struct fo_load *load = ch->head;
     struct fanout_results *results = NULL;
     nng_msg *answer = NULL;
@@ -147,21 +191,20 @@ settle(struct fanout_publisher *p, struct fo_channel *ch)
         err = fo_answer_publish(fo_slice_of(nng_msg_body(answer), nng_msg_len(answer)), load->count, is_brief, &results);
     if (answer != NULL)
         nng_msg_free(answer);
-    bool is_busy = err == FO_OK && is_all_busy(results, load->count);
-    if (err == FO_OK && !is_busy)
+    bool is_later = err == FO_OK && is_for_later(results, load->count);
+    if (err == FO_OK && !is_later)
         tell_all(load, results, is_brief);
     pthread_mutex_lock(&p->lock);
 
-    if (is_busy) {
+    load->is_in_doubt |= err != FO_OK ? ch->call.was_sent : is_later && results->at[0].err == FANOUT_ERR_TIMEOUT;
+    if (is_later) {
         int64_t pause = next_pause(ch);
         unsigned asked = results->at[0].retry_after_ms;
-        try_later(p, ch, asked > pause ? asked : pause, FANOUT_ERR_BUSY, "the broker cannot take more now");
+        try_later(p, ch, asked > pause ? asked : pause, &results->at[0]);
     } else if (err == FO_OK) {
-            retire_head(p, ch);
-    } else if (err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT) {
-        try_later(p, ch, next_pause(ch), fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        retire_head(p, ch);
     } else {
-        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+        not_answered(p, ch, err);
     }
     fo_results_destroy(results);
 }
@@ -183,15 +226,13 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     err = fo_conn_pick(conn, fo_conn_now_ms() + PICK_MS, ch->turn, &server);
     if (err == FO_OK)
         err = fo_encode_publish(fo_buf_slice(&load->events), load->count, p->options.wait, attempt_ms / 10 * 9,
-            !p->options.is_detailed, &request);
+            p->is_brief, &request);
     if (err == FO_OK)
         err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
     fo_buf_fini(&request);
     pthread_mutex_lock(&p->lock);
-    if (err == FO_ERR_UNAVAILABLE)
-        try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, fanout_strerror(FANOUT_ERR_UNREACHABLE));
-    else if (err != FO_OK)
-        fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
+    if (err != FO_OK)
+        not_answered(p, ch, err);
 }
 
 /* One look at a channel; true when something was done. The lock is held. */
@@ -246,13 +287,19 @@ rest(struct fanout_publisher *p, int64_t now)
 static void
 close_all(struct fanout_publisher *p)
 {
+    const struct fanout_result closed = result_of(FANOUT_ERR_CLOSED, "the publisher was closed before it was sent");
+
     for (unsigned i = 0; i < p->options.channels; i++) {
         struct fo_channel *ch = &p->channel[i];
         pthread_mutex_unlock(&p->lock);
-        fo_call_fini(&ch->call);
+        fo_call_stop(&ch->call);
         pthread_mutex_lock(&p->lock);
+        if (ch->state == FO_CHANNEL_FLYING && ch->is_done && ch->call.err == FO_OK)
+            settle(p, ch);
+        else if (ch->state == FO_CHANNEL_FLYING)
+            ch->head->is_in_doubt |= ch->call.was_sent;
         while (ch->head != NULL)
-            fail_head(p, ch, FANOUT_ERR_CLOSED, "the publisher was closed before the answer came");
+            fail_first(p, ch, ch->head->count, &closed);
     }
 }
 

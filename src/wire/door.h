@@ -12,7 +12,10 @@ enum fo_op { FO_OP_PUBLISH, FO_OP_FETCH, FO_OP_STATUS, FO_OP_REPORT, FO_OP_EXPLA
 
 enum { FO_WAIT_ACCEPTED = 0, FO_WAIT_ALL = 0xff };      /* else: a number of regions, 1..64 */
 
-enum { FO_REQUEST_EVENTS_MAX = 10000, FO_FILTER_TYPES_MAX = 8 };
+enum { FO_REQUEST_EVENTS_MAX = 10000, FO_REQUEST_TIMEOUT_MS_MAX = 60000, FO_FILTER_TYPES_MAX = 8 };
+
+/* No event's result takes more in msgpack, with every text at its longest and a delivery to each of FO_REGIONS_MAX regions. */
+enum { FO_RESULT_BYTES_MAX = 7168 };
 
 struct fo_filter {                          /* n 0: any */
     struct fo_slice type[FO_FILTER_TYPES_MAX]; uint8_t type_count;

@@ -212,7 +212,7 @@ decode_publish(struct decoder *d)
 
     if ((err = read_wait(d)) != FO_OK || (err = read_bool(d, AT_BRIEF, &d->req->is_brief)) != FO_OK)
         return err;
-    return read_range(d, AT_TIMEOUT_MS, 1, 60000, 5000, &d->req->timeout_ms);
+    return read_range(d, AT_TIMEOUT_MS, 1, FO_REQUEST_TIMEOUT_MS_MAX, 5000, &d->req->timeout_ms);
 }
 
 /* r: at an array of maps. Each is stepped over once here, so that the caller can rely on their number. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/emit.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "wire/msgpack.h"
@@ -179,21 +180,35 @@ fo_emit_int(struct fo_emit *e, int64_t v)
         WRITE_MSGPACK(e, 9, fo_mp_write_int(&w, v));
 }
 
+size_t
+fo_json_float(char *text)
+{
+    char *to = text;
+
+    for (const char *p = text; *p != '\0'; p++) {
+        if (strchr("+-0123456789e", *p) != NULL)
+            *to++ = *p;
+        else if (to == text || to[-1] != '.')   /* the locale's point may be of several bytes */
+            *to++ = '.';
+    }
+    *to = '\0';
+    if (strpbrk(text, ".e") == NULL)            /* 3.0 must not come back as an integer */
+        to = stpcpy(to, ".0");
+    return (size_t)(to - text);
+}
+
 void
 fo_emit_float(struct fo_emit *e, double v)
 {
     char text[40];
-    int n;
 
     separate(e);
     if (e->enc != FO_ENC_JSON) {
         WRITE_MSGPACK(e, 9, fo_mp_write_float(&w, v));
         return;
     }
-    n = snprintf(text, sizeof(text) - 2, "%.17g", v);
-    if (strpbrk(text, ".e") == NULL)            /* 3.0 must not come back as an integer */
-        n += snprintf(text + n, sizeof(text) - (size_t)n, ".0");
-    add_bytes(e, text, (size_t)n);
+    snprintf(text, sizeof(text) - 2, "%.17g", v);
+    add_bytes(e, text, fo_json_float(text));
 }
 
 void
@@ -219,6 +234,7 @@ fo_emit_nil(struct fo_emit *e)
 void
 fo_emit_ms(struct fo_emit *e, int64_t us)
 {
+    uint64_t left = us < 0 ? -(uint64_t)us : (uint64_t)us;
     char text[32];
     int n;
 
@@ -227,7 +243,7 @@ fo_emit_ms(struct fo_emit *e, int64_t us)
         WRITE_MSGPACK(e, 9, fo_mp_write_float(&w, (double)us / 1000));
         return;
     }
-    n = snprintf(text, sizeof(text), "%.3f", (double)us / 1000);
+    n = snprintf(text, sizeof(text), "%s%" PRIu64 ".%03u", us < 0 ? "-" : "", left / 1000, (unsigned)(left % 1000));
     while (n > 0 && text[n - 1] == '0')
         n--;
     if (n > 0 && text[n - 1] == '.')

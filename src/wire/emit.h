@@ -22,8 +22,11 @@ void fo_emit_str(struct fo_emit *e, struct fo_slice s);
 void fo_emit_cstr(struct fo_emit *e, const char *s);
 void fo_emit_uint(struct fo_emit *e, uint64_t v);
 void fo_emit_int(struct fo_emit *e, int64_t v);
-/* JSON: 17 significant digits at most, always with a point or exponent. v is finite. */
+/* JSON: 17 significant digits at most, always with a point or exponent, whatever the application's locale. v is finite. */
 void fo_emit_float(struct fo_emit *e, double v);
+/* Makes of what printf wrote of a finite number, with the locale's decimal point, the same as JSON has it. In place; text has room for
+ * two bytes more. Returns the length. */
+size_t fo_json_float(char *text);
 void fo_emit_bool(struct fo_emit *e, bool v);
 void fo_emit_nil(struct fo_emit *e);
 /* Microseconds as milliseconds with up to three decimals. */

@@ -4,13 +4,22 @@ import datetime
 import json
 import os
 import re
+import signal
 import subprocess
 import unittest
+from pathlib import Path
 
 from lib.cluster import BUILD, ROOT, Cluster, running, run, wait_until
 from lib.ports import free_url
 
 READY = '{"order_id": 7, "status": "ready"}'
+
+
+def bytes_unread(address):
+    """What has come in at an address tcp://127.0.0.1:PORT, over all its connections, and was not read yet."""
+    at = f"0100007F:{int(address.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].split(":")[1], 16) for row in rows if row[1] == at and row[3] == "01")
 
 
 class Cli(unittest.TestCase):
@@ -100,6 +109,45 @@ class Cli(unittest.TestCase):
     def test_pub_count_publishes_as_many(self):
         self.assertIn("3000 accepted", self.cli("pub", "custom", "{}", "--tenant", "counted", "--count", "3000").stdout)
         self.assertEqual(len({e["id"] for _, e in self.cluster.first.fetch_all({"tenant": "counted"})}), 3000)
+
+    def interrupted(self, *args, stdin=None, after):
+        """What `fanout pub` says that gets a SIGINT when after(pub) returns, with its input still open."""
+        env = dict(os.environ, FANOUT_BROKER=self.cluster.first.door)
+        pub = subprocess.Popen([BUILD / "src/cmd/fanout", "pub", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        with pub:
+            try:
+                pub.stdin.write(stdin or "")
+                pub.stdin.flush()
+                after(pub)
+                pub.send_signal(signal.SIGINT)
+                self.assertEqual(pub.wait(30), 130)
+                return pub.stdout.read(), pub.stderr.read()
+            finally:
+                pub.kill()
+
+    def test_pub_interrupted_tells_what_became_of_its_events(self):
+        broker = self.cluster.first
+
+        def arrived(tenant):
+            return len(broker.fetch_all({"tenant": tenant}))
+
+        def freeze_and_send(pub):
+            wait_until(lambda: arrived("typing") == 3, "the lines have arrived")
+            broker.process.send_signal(signal.SIGSTOP)
+            pub.stdin.write("4\n")
+            pub.stdin.flush()
+            wait_until(lambda: bytes_unread(broker.door) > 0, "a fourth one waits for the broker that does not move")
+
+        out, _ = self.interrupted("custom", "{}", "--tenant", "counting", "--count", "1000000", "--rate", "200",
+                                  after=lambda _: wait_until(lambda: arrived("counting") > 20, "events have arrived"))
+        accepted = int(re.match(r"interrupted: (\d+) accepted, 0 refused in ", out).group(1))
+        self.assertEqual(accepted, arrived("counting"))
+        try:
+            out, err = self.interrupted("custom", "-", "--tenant", "typing", "--timeout", "1s", stdin="1\n2\n3\n", after=freeze_and_send)
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        self.assertRegex(out, r"^interrupted: 3 accepted, 0 refused, 1 in doubt in ")
+        self.assertRegex(err, r"line 4: .*; its id is \S{36}\n")
 
     def test_sub_goes_on_where_its_file_says(self):
         for n in range(1, 6):

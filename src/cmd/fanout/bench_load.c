@@ -206,7 +206,7 @@ slot_settle(struct bench_load *l, struct slot *slot, const struct template *t)
     if (answer != NULL)
         nng_msg_free(answer);
     for (size_t i = 0; results != NULL && i < results->count; i++) {
-        is_busy |= results->at[i].err == FANOUT_ERR_BUSY;
+        is_busy |= results->at[i].err == FANOUT_ERR_BUSY || results->at[i].err == FANOUT_ERR_TIMEOUT;
         pause_ms = results->at[i].retry_after_ms > pause_ms ? results->at[i].retry_after_ms : pause_ms;
     }
     if (is_busy) {

@@ -13,6 +13,7 @@ enum cmd_exit {
     CMD_UNREACHABLE = 3,    /* no broker (or database) answered */
     CMD_NOT_FOUND = 4,      /* the thing named does not exist there */
     CMD_PARTIAL = 5,        /* some events were accepted, some refused */
+    CMD_SIGNAL = 128,       /* and the signal's number: ended by it, what was under way is told */
 };
 
 int cmd_audit(int argc, char **argv);

@@ -39,8 +39,10 @@ static const char doc[] =
     "  fanout pub custom '{}' --count 10000 --rate 1000\n"
     "  fanout pub -b tcp://127.0.0.1:7101 -b tcp://127.0.0.1:7201 - < events.jsonl\n"
     "\n"
-    "Exit status: 0 accepted, 1 refused, 2 usage error, 3 no broker reachable, 5 accepted but not wholly (some events refused, "
-    "or --wait not fulfilled).";
+    "Exit status: 0 accepted, 1 refused, 2 usage error, 3 no broker reachable, or none that answered (the event may have been "
+    "accepted; publishing it again with the same --id tells), 5 accepted but not wholly (some events refused or in doubt, or --wait not "
+    "fulfilled), 128 and the signal's number when interrupted (130 by Ctrl-C: many events end with a verdict on those that were sent; "
+    "press it twice to wait no longer for answers).";
 
 static const struct argp_child children[] = CMD_COMMON_CHILDREN;
 
@@ -215,6 +217,7 @@ pub_one(const struct pub_args *a, fanout_client *client)
     fanout_results *results;
     int err = fanout_publish(client, &a->event, a->has_wait ? a->wait : FANOUT_WAIT_ALL, &results);
     const struct fanout_result *r = results != NULL ? fanout_results_at(results, 0) : NULL;
+    int rc;
 
     if (r != NULL && a->common.is_json) {
         json_t *json = pub_result_json(r);
@@ -225,10 +228,14 @@ pub_one(const struct pub_args *a, fanout_client *client)
         print_result(r);
     }
     fflush(stdout);
-    fanout_results_free(results);
     if (err == FANOUT_OK || (err == FANOUT_ERR_WAIT && !a->has_wait))
-        return CMD_OK;
-    return cmd_complain("pub", err);
+        rc = CMD_OK;
+    else
+        rc = cmd_complain("pub", err);
+    if (err == FANOUT_ERR_TIMEOUT && r != NULL)
+        fprintf(stderr, "fanout: pub: its id is %s\n", r->event_id);
+    fanout_results_free(results);
+    return rc;
 }
 
 int

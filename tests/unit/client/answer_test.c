@@ -93,6 +93,34 @@ test_the_broker_understands_an_event(void **state)
     fo_schema_set_destroy(schemas);
 }
 
+/* Whatever patience a client is given, the broker is asked for one that it takes. */
+static void
+test_the_timeout_sent_is_in_the_broker_s_range(void **state)
+{
+    static const struct { int given; uint32_t sent; } cases[] = { { 0, 1 }, { 1, 1 }, { 60000, 60000 }, { 60001, 60000 }, { INT32_MAX, 60000 } };
+    struct fanout_event e;
+    struct fo_buf events, request, scratch;
+    struct fo_request decoded;
+    struct fo_fault fault;
+
+    (void)state;
+    fo_buf_init(&events);
+    fo_buf_init(&request);
+    fo_buf_init(&scratch);
+    fanout_event_init(&e);
+    e.type = "custom";
+    assert_int_equal(fo_encode_event(&e, "a", &events, &fault), FO_OK);
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        request.n = 0;
+        assert_int_equal(fo_encode_publish(fo_buf_slice(&events), 1, FANOUT_WAIT_ALL, cases[i].given, false, &request), FO_OK);
+        assert_int_equal(fo_request_decode(fo_buf_slice(&request), &scratch, &decoded, &fault), FO_OK);
+        assert_int_equal(decoded.timeout_ms, cases[i].sent);
+    }
+    fo_buf_fini(&events);
+    fo_buf_fini(&request);
+    fo_buf_fini(&scratch);
+}
+
 static void
 test_what_cannot_be_sent_leaves_its_neighbours_alone(void **state)
 {
@@ -343,6 +371,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_broker_understands_an_event),
+        cmocka_unit_test(test_the_timeout_sent_is_in_the_broker_s_range),
         cmocka_unit_test(test_what_cannot_be_sent_leaves_its_neighbours_alone),
         cmocka_unit_test(test_the_broker_understands_a_fetch),
         cmocka_unit_test(test_results_are_read),

@@ -133,12 +133,16 @@ test_many_have_a_result_each(void **state)
     assert_int_equal(fanout_results_count(results), 3);
     assert_int_equal(fanout_results_at(results, 0)->err, FANOUT_OK);
     assert_string_equal(fanout_results_at(results, 1)->code, "unknown_type");
+    assert_int_equal(strlen(fanout_results_at(results, 1)->event_id), 36);
     assert_string_equal(fanout_results_at(results, 2)->event_id, "chosen");
     fanout_results_free(results);
     assert_int_equal(fanout_publish(client, &e[2], 0, &results), FANOUT_OK);
     assert_true(fanout_results_at(results, 0)->is_duplicate);
     fanout_results_free(results);
     assert_int_equal(fanout_publish_many(client, e, 0, 0, NULL), FANOUT_ERR_INVALID);
+    assert_int_equal(fanout_publish_many(client, e, FO_REQUEST_EVENTS_MAX + 1, 0, &results), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "10001 events"));
+    assert_null(results);
     fanout_close(client);
     door_close(&door);
 }
@@ -166,12 +170,107 @@ test_wait_not_fulfilled_and_busy_are_told_apart(void **state)
     door_close(&door);
 }
 
+/* The broker may have taken the event, and here has: that is another thing than "not accepted", and the id is told in time for trying again. */
+static void
+test_what_was_sent_and_not_answered_is_in_doubt(void **state)
+{
+    struct door door, silent;
+    fanout_client *client;
+    fanout_results *results;
+    char id[FO_ID_BYTES_MAX + 1];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    door.is_dying = true;
+    client = open_client(door.url, NULL, 1000);
+    assert_int_equal(publish(client, "custom", "1", 0, &results), FANOUT_ERR_TIMEOUT);
+    assert_non_null(strstr(fanout_last_error(), "the same id"));
+    assert_int_equal(fanout_results_at(results, 0)->err, FANOUT_ERR_TIMEOUT);
+    assert_string_equal(fanout_results_at(results, 0)->event_id, door_id(&door, 0, id));
+    assert_string_equal(fanout_results_at(results, 0)->message, fanout_last_error());
+    fanout_results_free(results);
+    fanout_close(client);
+    door_close(&door);
+
+    door_open(&door, "us-east-1", 0);
+    door.busy_left = 1;
+    door.refusal = FO_ERR_TIMEOUT;                  /* the broker does not know itself */
+    client = open_client(door.url, NULL, 5000);
+    assert_int_equal(publish(client, "custom", "1", 0, &results), FANOUT_ERR_TIMEOUT);
+    assert_string_equal(fanout_results_at(results, 0)->code, "timeout");
+    assert_int_equal(strlen(fanout_results_at(results, 0)->event_id), 36);
+    fanout_results_free(results);
+    fanout_close(client);
+
+    door_open(&silent, "us-west-2", 0);
+    silent.is_silent = true;
+    door.busy_left = 1;
+    door.refusal = FO_OK;
+    client = open_client(silent.url, door.url, 1000);
+    assert_int_equal(publish(client, "custom", "1", 0, &results), FANOUT_ERR_TIMEOUT);  /* the second is busy, the first may have it */
+    assert_int_equal(fanout_results_at(results, 0)->err, FANOUT_ERR_TIMEOUT);
+    fanout_results_free(results);
+    fanout_close(client);
+    door_close(&silent);
+    door_close(&door);
+}
+
+/* A broker closes the connection on a request over its limit, without a word. Up to the last byte before that, it is taken. */
+static void
+test_too_large_is_said_before_it_costs_the_connection(void **state)
+{
+    enum { LIMIT = 65536 };
+    static char data[LIMIT + 3];
+    struct fanout_event e[2];
+    struct fanout_options o;
+    struct door door;
+    fanout_client *client;
+    fanout_results *results;
+    const char *url = door.url;
+    size_t taken = 0, refused = 0;
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    assert_int_equal(nng_socket_set_size(door.socket, NNG_OPT_RECVMAXSZ, LIMIT), 0);
+    fanout_options_init(&o);
+    o.addresses = &url;
+    o.address_count = 1;
+    o.request_bytes_max = LIMIT;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    fanout_event_init(&e[0]);
+    memset(data, '1', sizeof(data));
+    data[0] = '"';
+    e[0].type = "custom";
+    e[0].data_json = data;
+    for (e[0].data_json_size = LIMIT - 250; e[0].data_json_size <= LIMIT; e[0].data_json_size++) {
+        data[e[0].data_json_size - 1] = '"';
+        int err = fanout_publish(client, &e[0], 0, NULL);
+        data[e[0].data_json_size - 1] = '1';
+        assert_true(err == FANOUT_ERR_INVALID || (err == FANOUT_OK && refused == 0));
+        *(err == FANOUT_OK ? &taken : &refused) += 1;
+    }
+    assert_true(taken > 0 && refused > 0);
+    assert_non_null(strstr(fanout_last_error(), "request_bytes_max is 65536"));
+    e[0].data_json_size = LIMIT / 2;
+    data[LIMIT / 2 - 1] = '"';
+    e[1] = e[0];
+    assert_int_equal(fanout_publish_many(client, e, 2, 0, &results), FANOUT_ERR_INVALID);
+    assert_null(results);
+    assert_non_null(strstr(fanout_last_error(), "2 events take 65"));
+    fanout_close(client);
+    o.request_bytes_max = 0;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "request_bytes_max"));
+    door_close(&door);
+}
+
 static void
 test_nobody_there_is_unreachable(void **state)
 {
     const char *addresses[1];
     struct fanout_options o;
     fanout_client *client;
+    fanout_results *results;
     char url[64];
 
     (void)state;
@@ -184,6 +283,9 @@ test_nobody_there_is_unreachable(void **state)
     assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
     assert_int_equal(fanout_ping(client, NULL), FANOUT_ERR_UNREACHABLE);
     assert_non_null(strstr(fanout_last_error(), url));
+    assert_int_equal(publish(client, "custom", "1", 0, &results), FANOUT_ERR_UNREACHABLE);
+    assert_int_equal(strlen(fanout_results_at(results, 0)->event_id), 36);
+    fanout_results_free(results);
     fanout_close(client);
     addresses[0] = "http://example.org";
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
@@ -367,6 +469,8 @@ main(void)
         cmocka_unit_test(test_refusal_says_what_and_where),
         cmocka_unit_test(test_many_have_a_result_each),
         cmocka_unit_test(test_wait_not_fulfilled_and_busy_are_told_apart),
+        cmocka_unit_test(test_what_was_sent_and_not_answered_is_in_doubt),
+        cmocka_unit_test(test_too_large_is_said_before_it_costs_the_connection),
         cmocka_unit_test(test_nobody_there_is_unreachable),
         cmocka_unit_test(test_the_next_address_takes_over_and_gives_back),
         cmocka_unit_test(test_a_lost_address_must_prove_itself),

@@ -124,7 +124,7 @@ answer_publish(struct door *d, const struct fo_request *request, struct fo_buf *
     struct fo_publish_error *errors = calloc(request->events_count, sizeof(*errors));
     struct fo_publish_tally tally;
     struct fo_request rest = *request;
-    struct fo_fault busy = { .err = FO_ERR_BUSY };
+    struct fo_fault busy = { .err = d->refusal != FO_OK ? d->refusal : FO_ERR_BUSY, .text = "as the test wants it" };
     struct fo_slice bytes;
 
     MUST(results != NULL && faults != NULL && errors != NULL);
@@ -255,6 +255,11 @@ run(void *arg)
         else
             d->requests++;
         pthread_mutex_unlock(&d->lock);
+        if (d->is_dying && door_publishes(d) > 0) {
+            nng_msg_free(msg);
+            nng_close(d->socket);
+            break;
+        }
         nng_msg_clear(msg);
         if (is_silent || nng_msg_append(msg, out.p, out.n) != 0 || nng_sendmsg(d->socket, msg, 0) != 0)
             nng_msg_free(msg);
@@ -329,15 +334,27 @@ door_add_at(struct door *d, const char *region, const char *id, enum fo_lane lan
     add(d, region, &e, seq, only_for);
 }
 
-unsigned
-door_publishes(struct door *d)
+static unsigned
+read_locked(struct door *d, const unsigned *count)
 {
     unsigned n;
 
     pthread_mutex_lock(&d->lock);
-    n = d->publishes;
+    n = *count;
     pthread_mutex_unlock(&d->lock);
     return n;
+}
+
+unsigned
+door_requests(struct door *d)
+{
+    return read_locked(d, &d->requests);
+}
+
+unsigned
+door_publishes(struct door *d)
+{
+    return read_locked(d, &d->publishes);
 }
 
 const char *

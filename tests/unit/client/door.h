@@ -32,7 +32,9 @@ struct door {
     uint64_t seq[FO_LANES];
     /* What a test may set, under lock or before requests come. */
     bool is_silent;                 /* receives, never answers */
-    unsigned busy_left;             /* so many publishes are refused with `busy` as a whole */
+    unsigned busy_left;             /* so many publishes are refused as a whole, with `busy` or the error named next */
+    enum fo_err refusal;            /* FO_OK: FO_ERR_BUSY */
+    bool is_dying;                  /* takes one publish more, and is gone before the answer */
     bool is_never_fulfilled;        /* waits end without all deliveries */
     unsigned gone_below;            /* cursors to events before this one are gone */
     unsigned answer_events_max;     /* of a fetch; 0: what was asked for */
@@ -47,6 +49,7 @@ void door_close(struct door *d);
 void door_add(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, const char *key);
 /* Likewise; at_us: when it was stored, 0: now. only_for: a region's name, static, or null for all. */
 void door_add_at(struct door *d, const char *region, const char *id, enum fo_lane lane, uint64_t seq, int64_t at_us, const char *only_for);
+unsigned door_requests(struct door *d);
 unsigned door_publishes(struct door *d);
 /* The id of a stored event. Null: there is no such. */
 const char *door_id(struct door *d, unsigned index, char ret_id[FO_ID_BYTES_MAX + 1]);

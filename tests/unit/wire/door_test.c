@@ -435,6 +435,35 @@ the_answer_without_memory_can_be_read(void **state)
     json_decref(b);
 }
 
+/* Readers of answers to FO_REQUEST_EVENTS_MAX events make room by this. */
+static void
+no_result_is_larger_than_is_said(void **state)
+{
+    struct fo_fault fault = { .err = FO_ERR_UNKNOWN_TYPE };
+    struct fo_delivery to_all[FO_REGIONS_MAX];
+    char id[FO_ID_BYTES_MAX];
+    struct fo_publish_result r[2] = {
+        { .event_id = fo_slice_of(id, sizeof id), .region = "abcdefghijklmnopqrstuvwxyz012345", .position = { UINT64_MAX, UINT64_MAX, FO_LANE_NORMAL },
+            .deliveries = to_all, .delivery_count = FO_REGIONS_MAX, .total_latency_us = 1 },
+        { .fault = &fault },
+    };
+    struct fo_buf out;
+
+    (void)state;
+    memset(id, 'x', sizeof id);
+    memset(fault.path, 'x', sizeof fault.path - 1);
+    memset(fault.text, 'x', sizeof fault.text - 1);
+    for (int i = 0; i < FO_REGIONS_MAX; i++)
+        to_all[i] = (struct fo_delivery){ r[0].region, FO_DELIVERY_INCOMPATIBLE, 1, UINT32_MAX };
+    fo_buf_init(&out);
+    for (int i = 0; i < 2; i++) {
+        out.n = 0;
+        assert_int_equal(fo_publish_answer_encode(FO_ENC_MSGPACK, false, "r", &r[i], 1, &out), FO_OK);
+        assert_in_range(out.n, 100, FO_RESULT_BYTES_MAX);
+    }
+    fo_buf_fini(&out);
+}
+
 int
 main(void)
 {
@@ -445,6 +474,7 @@ main(void)
         cmocka_unit_test(any_json_can_be_an_answer),
         cmocka_unit_test(milliseconds_are_written_without_needless_digits),
         cmocka_unit_test(a_position_fits_its_buffer),
+        cmocka_unit_test(no_result_is_larger_than_is_said),
         cmocka_unit_test(fetched_events_in_json_are_cloudevents),
         cmocka_unit_test(fetched_events_in_msgpack_are_the_records_themselves),
         cmocka_unit_test(each_event_has_its_position),

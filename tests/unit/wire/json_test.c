@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -6,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "wire/emit.h"
 #include "wire/json.h"
 
 static void
@@ -112,6 +114,48 @@ bad_msgpack_gives_an_error_and_no_object(void **state)
     }
 }
 
+static void
+check_float(const char *printed, const char *json)
+{
+    char text[40];
+
+    strcpy(text, printed);
+    assert_int_equal(fo_json_float(text), strlen(json));
+    assert_string_equal(text, json);
+}
+
+/* The decimal comma, and a point of two bytes, whether or not this machine has such a locale; and those that it has. */
+static void
+numbers_are_written_alike_in_every_locale(void **state)
+{
+    static const char *const locales[] = { "C", "de_DE.UTF-8", "fr_FR.UTF-8", "ru_RU.UTF-8", "ps_AF.UTF-8", "de_DE", "fr_FR" };
+
+    (void)state;
+    check_float("1,5", "1.5");
+    check_float("-1\xd9\xab" "25e-07", "-1.25e-07");
+    check_float("1e+300", "1e+300");
+    check_float("3", "3.0");
+    for (size_t i = 0; i < sizeof locales / sizeof locales[0]; i++) {
+        struct fo_buf out;
+        fo_buf_init(&out);
+        struct fo_emit e = fo_emit_of(FO_ENC_JSON, &out);
+        if (setlocale(LC_NUMERIC, locales[i]) == NULL)
+            continue;
+        fo_emit_array(&e, 5);
+        fo_emit_float(&e, 1.5);
+        fo_emit_float(&e, 3);
+        fo_emit_float(&e, -2.5e-7);
+        fo_emit_ms(&e, 1250);
+        fo_emit_ms(&e, -20);
+        fo_emit_array_end(&e);
+        (void)setlocale(LC_NUMERIC, "C");
+        assert_int_equal(e.err, FO_OK);
+        assert_int_equal(fo_buf_add(&out, "", 1), FO_OK);
+        assert_string_equal((const char *)out.p, "[1.5,3.0,-2.4999999999999999e-07,1.25,-0.02]");
+        fo_buf_fini(&out);
+    }
+}
+
 int
 main(void)
 {
@@ -121,6 +165,7 @@ main(void)
         cmocka_unit_test(values_go_to_msgpack_and_back),
         cmocka_unit_test(what_only_msgpack_has_gets_a_json_form),
         cmocka_unit_test(bad_msgpack_gives_an_error_and_no_object),
+        cmocka_unit_test(numbers_are_written_alike_in_every_locale),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
