@@ -48,8 +48,9 @@ struct fanout_options {
     int connect_timeout_ms;         /* how long to look for a broker before UNREACHABLE; 2000, at most timeout_ms */
     const char *tls_ca;             /* PEM file that the broker's certificate must lead to; for tls+tcp */
     const char *tls_cert;           /* PEM file: this client's certificate; null: none is shown */
-    const char *tls_key;            /* PEM file: its key */
-    const char *tls_server_name;    /* name in the broker's certificate; null: the address's host */
+    const char *tls_key;            /* PEM file: its key; null: in tls_cert's file */
+    const char *tls_server_name;    /* that the broker's certificate must have, at every tls+tcp address; null: each address's
+                                     * host. Among its DNS names, also when it is an IP address (mbedTLS 2.28) */
     int failback_ms;                /* a nearer broker that was lost must be back for so long before it is preferred again;
                                      * then, over as long again, a growing share of requests goes there; 300000, 0: at once */
 };

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/tls.h"
+
 enum {
     STAGGER_MS = 200,           /* head start of each address before the next is tried */
     LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
@@ -76,8 +78,8 @@ server_dial(struct fo_server *s)
     s->has_dialer = nng_dialer_create(&s->dialer, s->socket, s->address) == 0;
     if (!s->has_dialer)
         return;
-    if (strncmp(s->address, "tls+tcp:", 8) == 0)
-        (void)nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, s->conn->tls);
+    if (s->tls != NULL && nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, s->tls) != 0)
+        return;                         /* never without it: NNG's own would check nothing */
     (void)nng_dialer_start(s->dialer, NNG_FLAG_NONBLOCK);
 }
 
@@ -161,61 +163,6 @@ keeper_run(void *arg)
     return NULL;
 }
 
-static enum fo_err
-tls_load(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
-{
-    int rv;
-
-    if (o->tls_ca == NULL) {
-        snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
-        return FO_ERR_INVALID;
-    }
-    if (nng_tls_config_alloc(&c->tls, NNG_TLS_MODE_CLIENT) != 0)
-        return FO_ERR_NO_MEMORY;
-    if ((rv = nng_tls_config_auth_mode(c->tls, NNG_TLS_AUTH_MODE_REQUIRED)) != 0
-        || (rv = nng_tls_config_ca_file(c->tls, o->tls_ca)) != 0) {
-        snprintf(ret_why, 256, "%.180s: cannot be used as a TLS authority: %s", o->tls_ca, nng_strerror(rv));
-        return FO_ERR_INVALID;
-    }
-    if (o->tls_server_name != NULL && (rv = nng_tls_config_server_name(c->tls, o->tls_server_name)) != 0)
-        return FO_ERR_NO_MEMORY;
-    return FO_OK;
-}
-
-/* NNG wants certificate and key in one file; here they are read from two. */
-enum fo_err
-fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why)
-{
-    char *text[2] = { NULL, NULL };
-    const char *path[2] = { cert, key != NULL ? key : cert };
-    enum fo_err err = FO_ERR_INVALID;
-    int rv;
-
-    for (int i = 0; i < 2; i++) {
-        size_t room = 0;
-        FILE *f = fopen(path[i], "r");
-        ssize_t n = f != NULL ? getdelim(&text[i], &room, '\0', f) : -1;
-        if (f != NULL)
-            fclose(f);
-        if (n <= 0) {
-            snprintf(ret_why, 256, "%.200s: cannot be read", path[i]);
-            goto cleanup;
-        }
-    }
-    rv = nng_tls_config_own_cert(tls, text[0], text[1], NULL);
-    if (rv != 0) {
-        snprintf(ret_why, 256, "%.90s and %.90s: not a certificate with its key: %s", path[0], path[1], nng_strerror(rv));
-        goto cleanup;
-    }
-    err = FO_OK;
-cleanup:
-    if (text[1] != NULL)
-        explicit_bzero(text[1], strlen(text[1]));
-    free(text[0]);
-    free(text[1]);
-    return err;
-}
-
 static bool
 is_address(const char *address)
 {
@@ -229,16 +176,37 @@ is_address(const char *address)
 }
 
 static enum fo_err
+server_set_tls(struct fo_server *s, const struct fanout_options *o, char *ret_why)
+{
+    const struct fo_tls_files files = { o->tls_ca, o->tls_cert, o->tls_key };
+    char name[FO_TLS_NAME_BYTES_MAX + 1];
+
+    if (o->tls_ca == NULL) {
+        snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
+        return FO_ERR_INVALID;
+    }
+    if (fo_tls_name(s->address, o->tls_server_name, name) != FO_OK) {
+        snprintf(ret_why, 256, "%.120s: no name that its certificate could have: %s", s->address,
+            o->tls_server_name != NULL ? "tls_server_name must have 1 to 255 bytes" : "it must be like tls+tcp://HOST:PORT");
+        return FO_ERR_INVALID;
+    }
+    return fo_tls_client(&files, name, &s->tls, ret_why);
+}
+
+static enum fo_err
 conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
 {
     enum fo_err err = FO_OK;
-    bool has_tls = false;
 
     if (o->address_count == 0 || o->address_count > FO_ADDRESSES_MAX || o->timeout_ms <= 0 || o->connect_timeout_ms <= 0 || o->failback_ms < 0) {
         snprintf(ret_why, 256, "options need 1 to %d addresses, timeouts above 0, and failback_ms not below 0", FO_ADDRESSES_MAX);
         return FO_ERR_INVALID;
     }
-    for (size_t i = 0; i < o->address_count; i++) {
+    c->count = (unsigned)o->address_count;
+    c->timeout_ms = o->timeout_ms;
+    c->failback_ms = o->failback_ms;
+    c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
+    for (unsigned i = 0; i < c->count && err == FO_OK; i++) {
         struct fo_server *s = &c->server[i];
         if (!is_address(o->addresses[i])) {
             snprintf(ret_why, 256, "%.120s: not an address; it must be like tcp://HOST:PORT, tls+tcp://HOST:PORT or ipc:///PATH",
@@ -247,17 +215,25 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
         }
         s->conn = c;
         strcpy(s->address, o->addresses[i]);
-        has_tls |= strncmp(s->address, "tls+tcp:", 8) == 0;
+        if (fo_tls_is_address(s->address))
+            err = server_set_tls(s, o, ret_why);
     }
-    c->count = (unsigned)o->address_count;
-    c->timeout_ms = o->timeout_ms;
-    c->failback_ms = o->failback_ms;
-    c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
-    if (has_tls)
-        err = tls_load(c, o, ret_why);
-    if (err == FO_OK && has_tls && o->tls_cert != NULL)
-        err = fo_conn_tls_own(c->tls, o->tls_cert, o->tls_key, ret_why);
     return err;
+}
+
+static void
+conn_free(struct fo_conn *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        if (c->server[i].is_open)
+            nng_close(c->server[i].socket);
+        if (c->server[i].tls != NULL)
+            nng_tls_config_free(c->server[i].tls);
+    }
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->dial_lock);
+    free(c);
 }
 
 enum fo_err
@@ -288,11 +264,7 @@ fo_conn_create(const struct fanout_options *options, struct fo_conn **ret_conn, 
     *ret_conn = c;
     return FO_OK;
 cleanup:
-    if (c->server[0].is_open)
-        nng_close(c->server[0].socket);
-    if (c->tls != NULL)
-        nng_tls_config_free(c->tls);
-    free(c);
+    conn_free(c);
     return err;
 }
 
@@ -304,16 +276,7 @@ close_all(void *arg)
 
     if (left > 0)
         nng_msleep((nng_duration)left);
-    for (unsigned i = 0; i < c->count; i++) {
-        if (c->server[i].is_open)
-            nng_close(c->server[i].socket);
-    }
-    if (c->tls != NULL)
-        nng_tls_config_free(c->tls);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->dial_lock);
-    free(c);
+    conn_free(c);
     return NULL;
 }
 

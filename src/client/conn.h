@@ -26,6 +26,7 @@ struct fo_conn;
 struct fo_server {                      /* one address */
     struct fo_conn *conn;
     char address[FO_ADDRESS_BYTES_MAX + 1];
+    struct nng_tls_config *tls;         /* null: not a tls+tcp address */
     nng_socket socket;
     nng_dialer dialer;                  /* keeper's and opener's, under dial_lock */
     bool is_open, has_dialer;
@@ -48,7 +49,6 @@ struct fo_conn {
     int timeout_ms, connect_timeout_ms, failback_ms;
     unsigned picks;                     /* turns, of which a server on trial gets a growing share */
     int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */
-    struct nng_tls_config *tls;         /* null: no address uses TLS */
 };
 
 int64_t fo_conn_now_ms(void);
@@ -72,5 +72,3 @@ bool fo_conn_is_lost(struct fo_server *s, int64_t now_ms);
 /* It did not answer in time (is_silent), or the connection was lost under a request, which is known here a moment before the
  * connection counts as gone. The lock is not held. */
 void fo_conn_suspect(struct fo_server *s, bool is_silent);
-/* Gives a TLS configuration its own certificate and key (PEM; key null: in the same file). ret_why: room for 256 bytes. */
-FO_MUST_CHECK enum fo_err fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why);

@@ -18,7 +18,7 @@ static const struct argp_option common_options[] = {
     { "tls-ca", OPT_TLS_CA, "FILE", 0, "authority (PEM) that the broker's certificate must lead to", 0 },
     { "tls-cert", OPT_TLS_CERT, "FILE", 0, "own certificate (PEM)", 0 },
     { "tls-key", OPT_TLS_KEY, "FILE", 0, "its key (PEM)", 0 },
-    { "tls-name", OPT_TLS_NAME, "NAME", 0, "name in the broker's certificate, when not the address's host", 0 },
+    { "tls-name", OPT_TLS_NAME, "NAME", 0, "DNS name that the broker's certificate must have (default: the address's host)", 0 },
     { "json", OPT_JSON, NULL, 0, "print JSON", 0 },
     { "timeout", OPT_TIMEOUT, "TIME", 0, "patience for an answer, as 500ms, 5s or 1m (default 5s)", 0 },
     { 0 },

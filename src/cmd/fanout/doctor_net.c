@@ -16,6 +16,7 @@
 
 #include "adapter/migrate_pg.h"
 #include "client/client.h"
+#include "client/tls.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/ledger.h"
 #include "cmd/fanout/table.h"
@@ -140,27 +141,12 @@ doctor_check_addresses(struct doctor *d)
     }
 }
 
-static nng_tls_config *
-link_tls(const struct fo_config *c)
-{
-    nng_tls_config *tls;
-    char why[256];
-
-    if (nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT) != 0)
-        return NULL;
-    (void)nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED);
-    if (c->tls.ca == NULL || c->tls.cert == NULL || nng_tls_config_ca_file(tls, c->tls.ca) != 0
-        || fo_conn_tls_own(tls, c->tls.cert, c->tls.key, why) != FO_OK) {
-        nng_tls_config_free(tls);
-        return NULL;
-    }
-    return tls;
-}
-
 /* Dials as the broker would. 0: connected. */
 static int
 dial_link(const struct fo_config *c, const char *url)
 {
+    const struct fo_tls_files files = { c->tls.ca, c->tls.cert, c->tls.key };
+    char name[FO_TLS_NAME_BYTES_MAX + 1], why[FO_TLS_WHY_BYTES];
     nng_socket socket;
     nng_dialer dialer;
     nng_tls_config *tls = NULL;
@@ -169,10 +155,9 @@ dial_link(const struct fo_config *c, const char *url)
     if (rv != 0)
         return rv;
     rv = nng_dialer_create(&dialer, socket, url);
-    if (rv == 0 && strncmp(url, "tls+tcp:", 8) == 0) {
-        tls = link_tls(c);
-        rv = tls != NULL ? nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls) : NNG_EINVAL;
-    }
+    if (rv == 0 && fo_tls_is_address(url))
+        rv = fo_tls_name(url, NULL, name) == FO_OK && fo_tls_client(&files, name, &tls, why) == FO_OK
+            ? nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls) : NNG_EINVAL;
     return rv == 0 ? nng_dialer_start(dialer, 0) : rv;      /* left open, as ask_door does */
 }
 
