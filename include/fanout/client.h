@@ -19,7 +19,7 @@ extern "C" {
 enum fanout_err {
     FANOUT_OK = 0,
     FANOUT_ERR_INVALID = 1,         /* an argument or option is not valid */
-    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to */
+    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to; the last error says why, for each address */
     FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted */
     FANOUT_ERR_FULL = 4,            /* the publisher's queue has no room */
     FANOUT_ERR_REFUSED = 5,         /* the broker refused; the result or last error says why */

@@ -11,14 +11,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/tls.h"
-
 enum {
     STAGGER_MS = 200,           /* head start of each address before the next is tried */
     LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
     SUSPECT_MS = 5000,
     REDIAL_MS = 700,            /* a dialer without a connection for so long is replaced, then after twice as long... */
     REDIAL_MS_MAX = 5000,       /* ...up to this, so that a slow handshake is not cut off for ever */
+    TRY_MS = 100,               /* after dialing, if there is no connection by then, to find out why */
+    TRY_MS_MAX = 10000,         /* of one trial; as long as NNG gives its own greeting */
     RECONNECT_MS_MIN = 20, RECONNECT_MS_MAX = 500,
     ANSWER_BYTES_MAX = 16 << 20,
     SETTLE_MS = 100, CLOSE_S_MAX = 2,
@@ -59,10 +59,13 @@ pipe_came_or_went(nng_pipe pipe, nng_pipe_ev event, void *arg)
         s->suspect_until_ms = 0;
         s->trial_from_ms = fo_conn_now_ms();
         s->redial_wait_ms = REDIAL_MS;
+        s->why[0] = '\0';
+        s->has_verdict = false;
     } else if (s->pipes > 0 && --s->pipes == 0) {
         s->down_since_ms = fo_conn_now_ms();
         s->is_on_trial = true;
         s->redial_at_ms = s->down_since_ms + s->redial_wait_ms;
+        s->try_at_ms = s->down_since_ms + TRY_MS;
         s->region[0] = '\0';            /* another broker may answer there next time */
     }
     pthread_cond_broadcast(&s->conn->changed);
@@ -106,24 +109,56 @@ server_open(struct fo_server *s)
     s->down_since_ms = now;
     s->redial_wait_ms = REDIAL_MS;
     s->redial_at_ms = now + REDIAL_MS;
+    s->try_at_ms = now + TRY_MS;
     pthread_cond_broadcast(&s->conn->changed);  /* the keeper watches it from now on */
     pthread_mutex_unlock(&s->conn->lock);
     server_dial(s);
     return FO_OK;
 }
 
-/* The opened server whose dialer is due first, or null when all are connected. The lock is held. */
+/* When there is something to do for a server. INT64_MAX: not before something changes. The lock is held. */
+static int64_t
+due_at(const struct fo_server *s)
+{
+    if (s->is_step_due)
+        return 0;
+    if (!s->is_open || s->pipes > 0)
+        return INT64_MAX;
+    return s->try_at_ms < s->redial_at_ms ? s->try_at_ms : s->redial_at_ms;
+}
+
 static struct fo_server *
 next_due(struct fo_conn *c)
 {
-    struct fo_server *due = NULL;
+    struct fo_server *due = &c->server[0];
 
-    for (unsigned i = 0; i < c->count; i++) {
-        struct fo_server *s = &c->server[i];
-        if (s->is_open && s->pipes == 0 && (due == NULL || s->redial_at_ms < due->redial_at_ms))
-            due = s;
+    for (unsigned i = 1; i < c->count; i++) {
+        if (due_at(&c->server[i]) < due_at(due))
+            due = &c->server[i];
     }
     return due;
+}
+
+static void
+note_step(void *arg)
+{
+    struct fo_server *s = arg;
+
+    pthread_mutex_lock(&s->conn->lock);
+    s->is_step_due = true;
+    pthread_cond_broadcast(&s->conn->changed);
+    pthread_mutex_unlock(&s->conn->lock);
+}
+
+static bool
+trial_begin(struct fo_server *s)
+{
+    const struct fo_reach_to to = { .address = s->address, .what = "door", .self = NNG_REQ0_SELF, .peer = NNG_REQ0_PEER, .tls = s->tls,
+        .tls_lenient = s->tls_lenient, .tls_name = s->tls_name, .has_cert = s->conn->has_cert };
+
+    if (s->trial.aio == NULL && fo_reach_init(&s->trial, &to, note_step, s) != FO_OK)
+        return false;
+    return fo_reach_begin(&s->trial, TRY_MS_MAX);
 }
 
 static void
@@ -136,6 +171,48 @@ redial(struct fo_server *s)
     pthread_mutex_unlock(&c->dial_lock);
 }
 
+/* What a trial that is still under way can say is of use only as long as none has come to its end. */
+static void
+note_trial(struct fo_server *s, bool is_trying)
+{
+    s->is_trying = is_trying;
+    if (s->pipes > 0 || (is_trying && s->has_verdict))
+        return;
+    strcpy(s->why, s->trial.why);
+    s->has_verdict = !is_trying;
+}
+
+/* Does what is due. The lock is held, and released meanwhile. */
+static void
+tend(struct fo_server *s, int64_t now)
+{
+    pthread_mutex_t *lock = &s->conn->lock;
+    bool is_trying;
+
+    if (s->is_step_due) {
+        s->is_step_due = false;
+        pthread_mutex_unlock(lock);
+        is_trying = fo_reach_step(&s->trial);
+        pthread_mutex_lock(lock);
+        note_trial(s, is_trying);
+    } else if (now >= s->try_at_ms) {
+        s->try_at_ms = INT64_MAX;
+        if (s->is_trying)
+            return;
+        pthread_mutex_unlock(lock);
+        is_trying = trial_begin(s);
+        pthread_mutex_lock(lock);
+        note_trial(s, is_trying);
+    } else {
+        s->redial_wait_ms = s->redial_wait_ms * 2 < REDIAL_MS_MAX ? s->redial_wait_ms * 2 : REDIAL_MS_MAX;
+        s->redial_at_ms = now + s->redial_wait_ms;
+        s->try_at_ms = now + TRY_MS;
+        pthread_mutex_unlock(lock);
+        redial(s);
+        pthread_mutex_lock(lock);
+    }
+}
+
 static void *
 keeper_run(void *arg)
 {
@@ -144,20 +221,13 @@ keeper_run(void *arg)
     pthread_mutex_lock(&c->lock);
     while (!c->is_stopping) {
         struct fo_server *s = next_due(c);
-        if (s == NULL) {
+        int64_t due = due_at(s), now = fo_conn_now_ms();
+        if (due == INT64_MAX)
             pthread_cond_wait(&c->changed, &c->lock);
-            continue;
-        }
-        int64_t now = fo_conn_now_ms();
-        if (now < s->redial_at_ms) {
-            (void)fo_conn_wait(c, s->redial_at_ms);
-            continue;
-        }
-        s->redial_wait_ms = s->redial_wait_ms * 2 < REDIAL_MS_MAX ? s->redial_wait_ms * 2 : REDIAL_MS_MAX;
-        s->redial_at_ms = now + s->redial_wait_ms;
-        pthread_mutex_unlock(&c->lock);
-        redial(s);
-        pthread_mutex_lock(&c->lock);
+        else if (now < due)
+            (void)fo_conn_wait(c, due);
+        else
+            tend(s, now);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -179,18 +249,19 @@ static enum fo_err
 server_set_tls(struct fo_server *s, const struct fanout_options *o, char *ret_why)
 {
     const struct fo_tls_files files = { o->tls_ca, o->tls_cert, o->tls_key };
-    char name[FO_TLS_NAME_BYTES_MAX + 1];
+    enum fo_err err;
 
     if (o->tls_ca == NULL) {
         snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
         return FO_ERR_INVALID;
     }
-    if (fo_tls_name(s->address, o->tls_server_name, name) != FO_OK) {
+    if (fo_tls_name(s->address, o->tls_server_name, s->tls_name) != FO_OK) {
         snprintf(ret_why, 256, "%.120s: no name that its certificate could have: %s", s->address,
             o->tls_server_name != NULL ? "tls_server_name must have 1 to 255 bytes" : "it must be like tls+tcp://HOST:PORT");
         return FO_ERR_INVALID;
     }
-    return fo_tls_client(&files, name, &s->tls, ret_why);
+    err = fo_tls_client(&files, s->tls_name, &s->tls, ret_why);
+    return err == FO_OK ? fo_tls_client(&files, NULL, &s->tls_lenient, ret_why) : err;
 }
 
 static enum fo_err
@@ -202,7 +273,12 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
         snprintf(ret_why, 256, "options need 1 to %d addresses, timeouts above 0, and failback_ms not below 0", FO_ADDRESSES_MAX);
         return FO_ERR_INVALID;
     }
+    if (o->tls_key != NULL && o->tls_cert == NULL) {
+        snprintf(ret_why, 256, "tls_key needs tls_cert, the certificate that it is the key of");
+        return FO_ERR_INVALID;
+    }
     c->count = (unsigned)o->address_count;
+    c->has_cert = o->tls_cert != NULL;
     c->timeout_ms = o->timeout_ms;
     c->failback_ms = o->failback_ms;
     c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
@@ -225,10 +301,14 @@ static void
 conn_free(struct fo_conn *c)
 {
     for (unsigned i = 0; i < c->count; i++) {
-        if (c->server[i].is_open)
-            nng_close(c->server[i].socket);
-        if (c->server[i].tls != NULL)
-            nng_tls_config_free(c->server[i].tls);
+        struct fo_server *s = &c->server[i];
+        fo_reach_fini(&s->trial);
+        if (s->is_open)
+            nng_close(s->socket);
+        if (s->tls != NULL)
+            nng_tls_config_free(s->tls);
+        if (s->tls_lenient != NULL)
+            nng_tls_config_free(s->tls_lenient);
     }
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
@@ -389,6 +469,32 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
     }
     pthread_mutex_unlock(&c->lock);
     return err;
+}
+
+/* The lock is held. */
+static const char *
+why_not(const struct fo_server *s)
+{
+    if (s->pipes > 0)
+        return "connected, and was lost under the request";
+    if (s->why[0] != '\0')
+        return s->why;
+    return s->is_open ? "no connection in time" : "not tried in time";
+}
+
+void
+fo_conn_say_why(struct fo_conn *c, char ret_text[FO_CONN_WHY_BYTES])
+{
+    const int part_max = FO_ADDRESS_BYTES_MAX + FO_WHY_BYTES + 32;
+    int n = snprintf(ret_text, FO_CONN_WHY_BYTES, "no broker can be reached");
+    unsigned i;
+
+    pthread_mutex_lock(&c->lock);
+    for (i = 0; i < c->count && n + part_max < FO_CONN_WHY_BYTES; i++)
+        n += snprintf(ret_text + n, (size_t)(FO_CONN_WHY_BYTES - n), "%s %s: %s", i > 0 ? ";" : ":", c->server[i].address, why_not(&c->server[i]));
+    pthread_mutex_unlock(&c->lock);
+    if (i < c->count)
+        snprintf(ret_text + n, (size_t)(FO_CONN_WHY_BYTES - n), "; and %u more", c->count - i);
 }
 
 bool

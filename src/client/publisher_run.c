@@ -173,6 +173,7 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     struct fo_conn *conn = p->client->conn;
     int attempt_ms = fo_conn_attempt_ms(conn, conn->timeout_ms);
     const struct fo_load *load = ch->head;
+    char why[FO_CONN_WHY_BYTES];
     struct fo_buf request;
     struct fo_server *server;
     enum fo_err err;
@@ -187,9 +188,11 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     if (err == FO_OK)
         err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
     fo_buf_fini(&request);
+    if (err == FO_ERR_UNAVAILABLE)
+        fo_conn_say_why(conn, why);
     pthread_mutex_lock(&p->lock);
     if (err == FO_ERR_UNAVAILABLE)
-        try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, fanout_strerror(FANOUT_ERR_UNREACHABLE));
+        try_later(p, ch, next_pause(ch), FANOUT_ERR_UNREACHABLE, why);
     else if (err != FO_OK)
         fail_head(p, ch, fo_public_err(err), fanout_strerror(fo_public_err(err)));
 }

@@ -27,6 +27,8 @@ struct cmd_common {
 extern const struct argp cmd_common_argp;
 #define CMD_COMMON_CHILDREN { { &cmd_common_argp, 0, "Broker and output:", 10 }, { 0 } }
 
+/* The library's options for these addresses, which are borrowed. Complains itself, in the command line's words. Returns an exit code. */
+int cmd_options(const struct cmd_common *common, const char *const *addresses, unsigned count, struct fanout_options *ret_options);
 /* Opens a client for all brokers given (failover), or for one of them. Complains itself. Returns an exit code. */
 int cmd_connect(const struct cmd_common *common, fanout_client **ret_client);
 int cmd_connect_to(const struct cmd_common *common, const char *address, fanout_client **ret_client);

@@ -3,10 +3,9 @@
  * `fanout doctor`: addresses, peers and the database.
  *
  * Peers are not probed with bare connections, because those can end an NNG 1.5.2 listener: a running broker is asked for its
- * links, and without one a PUB socket dials as the broker would. */
+ * links, and without one each is dialed as the broker would, NNG's greeting included. */
 #include <netdb.h>
 #include <nng/nng.h>
-#include <nng/protocol/pubsub0/pub.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +15,13 @@
 
 #include "adapter/migrate_pg.h"
 #include "client/client.h"
+#include "client/reach.h"
 #include "client/tls.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/ledger.h"
 #include "cmd/fanout/table.h"
 
-enum { PROBE_MS = 1500 };
+enum { PROBE_MS = 1500, NNG_PUB = 0x20, NNG_SUB = 0x21 };     /* the two ends of a link, by NNG's numbers */
 
 /* Host and port of tcp://HOST:PORT and tls+tcp://HOST:PORT. */
 static bool
@@ -129,7 +129,10 @@ doctor_check_addresses(struct doctor *d)
         json_decref(status);
         return;
     }
-    doctor_say(d, FINDING_OK, "broker", NULL, "is not running");
+    if (can_bind(c->listen.door, why))
+        doctor_say(d, FINDING_OK, "broker", NULL, "is not running");
+    else
+        doctor_say(d, FINDING_WARN, "broker", "if this should be the broker, see its log", "does not answer: %s", fanout_last_error());
     for (unsigned i = 0; i < 3; i++) {
         if (end[i].url == NULL)
             continue;
@@ -141,24 +144,32 @@ doctor_check_addresses(struct doctor *d)
     }
 }
 
-/* Dials as the broker would. 0: connected. */
-static int
-dial_link(const struct fo_config *c, const char *url)
+/* Dials as the broker would. False: why gets the reason. */
+static bool
+dial_link(const struct fo_config *c, const char *url, char why[FO_TLS_WHY_BYTES])
 {
     const struct fo_tls_files files = { c->tls.ca, c->tls.cert, c->tls.key };
-    char name[FO_TLS_NAME_BYTES_MAX + 1], why[FO_TLS_WHY_BYTES];
-    nng_socket socket;
-    nng_dialer dialer;
-    nng_tls_config *tls = NULL;
-    int rv = nng_pub0_open(&socket);
+    struct fo_reach_to to = { .address = url, .what = "link", .self = NNG_PUB, .peer = NNG_SUB, .has_cert = true };
+    char name[FO_TLS_NAME_BYTES_MAX + 1];
+    struct fo_reach reach = { 0 };
+    bool is_there = false;
 
-    if (rv != 0)
-        return rv;
-    rv = nng_dialer_create(&dialer, socket, url);
-    if (rv == 0 && fo_tls_is_address(url))
-        rv = fo_tls_name(url, NULL, name) == FO_OK && fo_tls_client(&files, name, &tls, why) == FO_OK
-            ? nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls) : NNG_EINVAL;
-    return rv == 0 ? nng_dialer_start(dialer, 0) : rv;      /* left open, as ask_door does */
+    snprintf(why, FO_TLS_WHY_BYTES, "no address that can be dialed");
+    if (fo_tls_is_address(url) && (fo_tls_name(url, NULL, name) != FO_OK || fo_tls_client(&files, name, &to.tls, why) != FO_OK
+        || fo_tls_client(&files, NULL, &to.tls_lenient, why) != FO_OK))
+        goto cleanup;
+    to.tls_name = name;
+    if (fo_reach_init(&reach, &to, NULL, NULL) != FO_OK)
+        goto cleanup;
+    is_there = fo_reach_try(&reach, PROBE_MS);
+    strcpy(why, reach.why);
+cleanup:
+    fo_reach_fini(&reach);
+    if (to.tls != NULL)
+        nng_tls_config_free(to.tls);
+    if (to.tls_lenient != NULL)
+        nng_tls_config_free(to.tls_lenient);
+    return is_there;
 }
 
 static void
@@ -187,12 +198,12 @@ doctor_check_peers(struct doctor *d)
         return;
     }
     for (unsigned i = 0; i < c->peers_count; i++) {
-        int rv = dial_link(c, c->peers[i].link);
-        if (rv == 0)
+        char why[FO_TLS_WHY_BYTES];
+        if (dial_link(c, c->peers[i].link, why))
             doctor_say(d, FINDING_OK, "peers", NULL, "%s answers at %s", c->peers[i].region, c->peers[i].link);
         else
             doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link and peers here; events wait for it meanwhile",
-                "%s: %s: %s", c->peers[i].region, c->peers[i].link, nng_strerror(rv));
+                "%s: %s: %s", c->peers[i].region, c->peers[i].link, why);
     }
 }
 

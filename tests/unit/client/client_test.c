@@ -180,16 +180,20 @@ test_nobody_there_is_unreachable(void **state)
     addresses[0] = url;
     o.addresses = addresses;
     o.address_count = 1;
-    o.connect_timeout_ms = 100;
+    o.connect_timeout_ms = 1000;
     assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
     assert_int_equal(fanout_ping(client, NULL), FANOUT_ERR_UNREACHABLE);
     assert_non_null(strstr(fanout_last_error(), url));
+    assert_non_null(strstr(fanout_last_error(), "connection refused"));
     fanout_close(client);
     addresses[0] = "http://example.org";
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
     addresses[0] = "tls+tcp://127.0.0.1:1";
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
     assert_non_null(strstr(fanout_last_error(), "tls_ca"));
+    o.tls_key = "client.key";
+    assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "tls_cert"));
     o.address_count = 0;
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
 }
