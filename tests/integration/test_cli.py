@@ -109,6 +109,22 @@ class Cli(unittest.TestCase):
         self.assertIn("key unknown", self.cli("explain", answer["eventId"]).stdout)
         self.assertIn("no broker asked knows", self.cli("explain", "no-such-event", status=4).stderr)
 
+    def test_configurations_that_listen_everywhere_are_one_broker_from_here(self):
+        answer = self.publish("--wait", "all")
+        everywhere = self.cluster.first.door.replace("127.0.0.1", "0.0.0.0")
+        path = {}
+        for broker in self.cluster:
+            path[broker.region] = self.cluster.dir / f"everywhere-{broker.region}.yaml"
+            text = broker.config_path.read_text().replace(broker.door, everywhere)
+            path[broker.region].write_text(text + "tls:\n  allow_plain: true\n")
+        others = [word for broker in self.cluster.others() for word in ("-b", broker.door)]
+        for command in ("audit",), ("explain", answer["eventId"]):
+            with self.subTest(command):
+                self.cli(*command, "--config", path["us-east-1"], *others)
+                done = self.cli(*command, *(f"--config={p}" for p in path.values()), status=2)
+                self.assertRegex(done.stderr, "is the broker of us-east-1 from here: leave out the --config of us-west-2, .*-b")
+                self.assertEqual(done.stdout, "")
+
     def test_a_key_of_another_makes_the_proof_fail(self):
         answer = self.publish("--wait", "all")
         other = self.cluster.dir / "other-keys"

@@ -69,36 +69,17 @@ can_bind(const char *url, char why[128])
     return is_free;
 }
 
-/* As a client reaches it: an address that stands for every interface is reached on loopback. */
-static void
-reachable_url(const char *url, char *ret_url, size_t room)
-{
-    const char *at = strstr(url, "://");
-    size_t skip;
-
-    at = at != NULL ? at + 3 : url;
-    skip = strncmp(at, "0.0.0.0:", 8) == 0 ? 7 : at[0] == '*' ? 1 : 0;
-    if (skip > 0 || at[0] == ':')
-        snprintf(ret_url, room, "%.*s127.0.0.1%s", (int)(at - url), url, at + skip);
-    else
-        snprintf(ret_url, room, "%s", url);
-}
-
 /* The status of whatever broker answers at the door; null when none does. */
 static json_t *
 ask_door(struct doctor *d)
 {
     struct cmd_common common = d->common;
-    char url[512], *text;
+    char url[CMD_DOOR_BYTES], *text;
     fanout_client *client;
     json_t *status = NULL;
 
-    if (common.tls_ca == NULL) {
-        common.tls_ca = d->config->tls.ca;
-        common.tls_cert = d->config->tls.cert;
-        common.tls_key = d->config->tls.key;
-    }
-    reachable_url(d->config->listen.door, url, sizeof(url));
+    cmd_default_tls(&common, d->config);
+    cmd_reachable_url(d->config->listen.door, url);
     if (cmd_connect_to(&common, url, &client) != CMD_OK)
         return NULL;
     if (fo_client_call_json(client, "{\"op\":\"status\"}", PROBE_MS, &text) == FANOUT_OK) {

@@ -22,7 +22,7 @@ struct explain_args {
 
 static const struct argp_option options[] = {
     { "tenant", OPT_TENANT, "NAME", 0, "the event's tenant (default: default)", 0 },
-    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration and use its public keys; one per region", 0 },
+    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration at its listen.door (on this machine, where that is 0.0.0.0, [::] or *), with its public keys and TLS", 0 },
     { "keys", OPT_KEYS, "DIR", 0, "directory of the regions' public keys (*.pub), to check signatures with", 0 },
     { "ledger", OPT_LEDGER, "CONNINFO", 0, "show the ledger's row, too", 0 },
     { 0 },
@@ -31,12 +31,12 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Tell one event's whole story, and prove it.\n"
     "\v"
-    "Every broker given is asked. The batch's signature, the Merkle path from the event to the signed root, and each region's "
+    "Every broker given is asked; those on other machines are named by address (-b). The batch's signature, the Merkle path from the event to the signed root, and each region's "
     "signed ack are checked here with the public keys given, not by the brokers.\n"
     "\n"
     "Examples:\n"
     "  fanout explain 01931f6a-7c3e-7000-8000-0242ac120002 --keys .local/keys\n"
-    "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml --config us-west-2.yaml\n"
+    "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml -b tls+tcp://broker.us-west-2.example.com:7101\n"
     "  fanout explain order-123-paid --ledger 'host=/run/postgresql dbname=fanout' --json\n"
     "\n"
     "Exit status: 0 found and nothing disproved, 1 a proof failed, 2 usage error, 3 no broker reachable, 4 no broker knows the event.";
@@ -82,9 +82,9 @@ load_keys(const char *dir, struct fo_key_ring *ring)
     return CMD_USAGE;
 }
 
-/* One broker's answer. A broker that does not answer is complained about and left out. */
+/* One broker's answer. A broker that does not answer is complained about and left out. CMD_USAGE: it is another's than expected. */
 static int
-ask(const struct explain_args *a, struct story *s, const char *address)
+ask(const struct explain_args *a, struct story *s, const char *address, const char *expected)
 {
     struct told *told = &s->told[s->count];
     fanout_client *client;
@@ -98,6 +98,10 @@ ask(const struct explain_args *a, struct story *s, const char *address)
         a->common.timeout_ms, &answer);
     if (rc != CMD_OK)
         return rc;
+    if ((rc = cmd_expect_region(address, expected, cmd_text(answer, "region", ""))) != CMD_OK) {
+        json_decref(answer);
+        return rc;
+    }
     told->answer = answer;
     told->is_found = json_is_true(json_object_get(answer, "found"));
     if (told->is_found)
@@ -132,7 +136,9 @@ explain(const struct explain_args *a, struct story *s)
     int worst = CMD_OK;
 
     for (unsigned i = 0; i < a->common.brokers; i++) {
-        int rc = ask(a, s, a->common.broker[i]);
+        int rc = ask(a, s, a->common.broker[i], a->common.region[i]);
+        if (rc == CMD_USAGE)
+            return rc;
         worst = rc != CMD_OK ? rc : worst;
     }
     for (unsigned i = 0; i < s->count; i++)
@@ -165,7 +171,7 @@ cmd_explain(int argc, char **argv)
 {
     static const struct argp argp = { options, parse_option, "EVENT_ID", doc, children, NULL, NULL };
     struct explain_args args = { .tenant = "default" };
-    struct fo_config *config[CMD_BROKERS_MAX] = { NULL };
+    struct cmd_config config[CMD_BROKERS_MAX] = { 0 };
     struct fo_key_ring *ring = calloc(1, sizeof(*ring));
     struct story story = { 0 };
     int rc = CMD_USAGE;
@@ -185,7 +191,7 @@ cleanup:
     for (unsigned i = 0; i < story.count; i++)
         json_decref(story.told[i].answer);
     for (unsigned i = 0; i < CMD_BROKERS_MAX; i++)
-        fo_config_destroy(config[i]);
+        cmd_config_fini(&config[i]);
     free(ring);
     return rc;
 }
