@@ -43,7 +43,7 @@ FANOUT_API const char *fanout_version(void);
 /* Fill with fanout_options_init, then change what matters. */
 struct fanout_options {
     const char *const *addresses;   /* tcp://host:port, tls+tcp://host:port, ipc:///path; nearest first */
-    size_t address_count;
+    size_t address_count;           /* 1 to 64 */
     int timeout_ms;                 /* of one request, failover included; 5000 */
     int connect_timeout_ms;         /* how long to look for a broker before UNREACHABLE; 2000, at most timeout_ms */
     const char *tls_ca;             /* PEM file that the broker's certificate must lead to; for tls+tcp */

@@ -12,7 +12,7 @@
 #include <time.h>
 
 enum {
-    STAGGER_MS = 200,           /* head start of each address before the next is tried */
+    STAGGER_MS = 200, STAGGERS_MS_MAX = 1000,   /* head start of each address before the next is tried; of all together at most */
     LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
     SUSPECT_MS = 5000,
     REDIAL_MS = 700,            /* a dialer without a connection for so long is replaced, then after twice as long... */
@@ -264,6 +264,16 @@ server_set_tls(struct fo_server *s, const struct fanout_options *o, char *ret_wh
     return err == FO_OK ? fo_tls_client(&files, NULL, &s->tls_lenient, ret_why) : err;
 }
 
+/* Every address is to have its turn, and half of the time to connect is to be left after the last. */
+static int
+stagger_ms(const struct fo_conn *c)
+{
+    int all = c->connect_timeout_ms / 2 < STAGGERS_MS_MAX ? c->connect_timeout_ms / 2 : STAGGERS_MS_MAX;
+    int each = all / (int)c->count;
+
+    return each < 1 ? 1 : each < STAGGER_MS ? each : STAGGER_MS;
+}
+
 static enum fo_err
 conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
 {
@@ -282,6 +292,7 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
     c->timeout_ms = o->timeout_ms;
     c->failback_ms = o->failback_ms;
     c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
+    c->stagger_ms = stagger_ms(c);
     for (unsigned i = 0; i < c->count && err == FO_OK; i++) {
         struct fo_server *s = &c->server[i];
         if (!is_address(o->addresses[i])) {
@@ -432,7 +443,7 @@ open_up_to(struct fo_conn *c, unsigned last)
 static bool
 is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t begun_ms, int64_t now_ms)
 {
-    return s->suspect_until_ms <= now_ms || now_ms - begun_ms >= STAGGER_MS * (int64_t)(c->count - 1);
+    return s->suspect_until_ms <= now_ms || now_ms - begun_ms >= c->stagger_ms * (int64_t)(c->count - 1);
 }
 
 enum fo_err
@@ -452,7 +463,7 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
             err = FO_ERR_UNAVAILABLE;
             break;
         }
-        unsigned last = s != NULL ? c->count - 1 : (unsigned)((now - begun) / STAGGER_MS);
+        unsigned last = s != NULL ? c->count - 1 : (unsigned)((now - begun) / c->stagger_ms);
         if (last >= c->count)
             last = c->count - 1;
         if (!c->server[last].is_open) {
@@ -462,7 +473,7 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, struct fo_server **ret_server)
             if (err != FO_OK)
                 break;
         } else {
-            int64_t turn = begun + (int64_t)(s != NULL ? last : last + 1) * STAGGER_MS;
+            int64_t turn = begun + (int64_t)(s != NULL ? last : last + 1) * c->stagger_ms;
             (void)fo_conn_wait(c, turn > now && turn < until_ms ? turn : until_ms);
         }
         now = fo_conn_now_ms();

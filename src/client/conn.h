@@ -21,7 +21,7 @@
 #include "client/reach.h"
 #include "client/tls.h"
 
-enum { FO_ADDRESSES_MAX = 16, FO_ADDRESS_BYTES_MAX = 255, FO_CONN_WHY_BYTES = 2048 };
+enum { FO_ADDRESSES_MAX = FO_REGIONS_MAX, FO_ADDRESS_BYTES_MAX = 255, FO_CONN_WHY_BYTES = 2048 };
 
 struct fo_conn;
 
@@ -54,6 +54,7 @@ struct fo_conn {
     struct fo_server server[FO_ADDRESSES_MAX];
     unsigned count;
     int timeout_ms, connect_timeout_ms, failback_ms;
+    int stagger_ms;                     /* head start of each address before the next is tried */
     bool has_cert;                      /* of its own, to show */
     unsigned picks;                     /* turns, of which a server on trial gets a growing share */
     int64_t cancelled_ms;               /* when a request was last given up whose answer may still be on its way; 0: never */

@@ -59,6 +59,10 @@ class Cli(unittest.TestCase):
         self.cli("pub", "order_status", READY, "--wait", "some", status=2)
         self.assertIn("no broker can be reached", self.cli("pub", "order_status", READY, "-b", free_url("tcp"), status=3).stderr)
 
+    def test_a_broker_for_each_of_64_regions(self):
+        self.cli("pub", "order_status", READY, *("-b", self.cluster.first.door) * 64)
+        self.assertIn("at most 64 brokers", self.cli("pub", "order_status", READY, *("-b", self.cluster.first.door) * 65, status=2).stderr)
+
     def test_pub_carries_what_it_is_told(self):
         answer = self.publish("--id", "cli-1", "--tenant", "acme", "--key", "k", "--priority", "low", "--target", "eu-west-1",
                               "--field", "colour=red", "--field", "size=3", "--wait", "all")

@@ -9,10 +9,11 @@
 
 #include <fanout/fanout.h>
 
+#include "base/names.h"
 #include "base/time.h"
 #include "cmd/fanout/commands.h"
 
-enum { CMD_BROKERS_MAX = 16, CMD_TIMEOUT_MS = 5000, CMD_DOOR_BYTES = 512 };
+enum { CMD_BROKERS_MAX = FO_REGIONS_MAX, CMD_TIMEOUT_MS = 5000, CMD_DOOR_BYTES = 512 };
 
 struct fo_config;
 

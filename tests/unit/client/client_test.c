@@ -199,6 +199,39 @@ test_nobody_there_is_unreachable(void **state)
 }
 
 static void
+test_as_many_addresses_as_regions(void **state)
+{
+    const char *addresses[65];
+    struct fanout_options o;
+    struct door door;
+    fanout_client *client;
+    char away[64], region[33];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    snprintf(away, sizeof(away), "tcp://127.0.0.1:%d", door_free_port());
+    for (unsigned i = 0; i < 65; i++)
+        addresses[i] = i == 63 ? door.url : away;
+    fanout_options_init(&o);
+    o.addresses = addresses;
+    o.address_count = 65;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "1 to 64"));
+    o.address_count = 64;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    assert_int_equal(fanout_ping(client, region), FANOUT_OK);
+    assert_string_equal(region, "us-east-1");
+    fanout_close(client);
+    o.address_count = 63;
+    o.connect_timeout_ms = 1000;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    assert_int_equal(fanout_ping(client, region), FANOUT_ERR_UNREACHABLE);
+    assert_non_null(strstr(fanout_last_error(), " more"));     /* not all fit */
+    fanout_close(client);
+    door_close(&door);
+}
+
+static void
 test_the_next_address_takes_over_and_gives_back(void **state)
 {
     struct door near, far;
@@ -372,6 +405,7 @@ main(void)
         cmocka_unit_test(test_many_have_a_result_each),
         cmocka_unit_test(test_wait_not_fulfilled_and_busy_are_told_apart),
         cmocka_unit_test(test_nobody_there_is_unreachable),
+        cmocka_unit_test(test_as_many_addresses_as_regions),
         cmocka_unit_test(test_the_next_address_takes_over_and_gives_back),
         cmocka_unit_test(test_a_lost_address_must_prove_itself),
         cmocka_unit_test(test_a_silent_broker_is_left_with_the_same_id),
