@@ -19,7 +19,7 @@ extern "C" {
 enum fanout_err {
     FANOUT_OK = 0,
     FANOUT_ERR_INVALID = 1,         /* an argument or option is not valid */
-    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to; nothing was sent */
+    FANOUT_ERR_UNREACHABLE = 2,     /* no broker could be connected to; nothing was sent. The last error says why, for each address */
     FANOUT_ERR_TIMEOUT = 3,         /* no answer in time; the event may or may not have been accepted: publish it again with the same
                                      * id to learn that */
     FANOUT_ERR_FULL = 4,            /* the publisher's queue has no room */
@@ -49,8 +49,9 @@ struct fanout_options {
     int connect_timeout_ms;         /* how long to look for a broker before UNREACHABLE; 2000, at most timeout_ms */
     const char *tls_ca;             /* PEM file that the broker's certificate must lead to; for tls+tcp */
     const char *tls_cert;           /* PEM file: this client's certificate; null: none is shown */
-    const char *tls_key;            /* PEM file: its key */
-    const char *tls_server_name;    /* name in the broker's certificate; null: the address's host */
+    const char *tls_key;            /* PEM file: its key; null: in tls_cert's file */
+    const char *tls_server_name;    /* that the broker's certificate must have, at every tls+tcp address; null: each address's
+                                     * host. Among its DNS names, also when it is an IP address (mbedTLS 2.28) */
     int failback_ms;                /* a nearer broker that was lost must be back for so long before it is preferred again;
                                      * then, over as long again, a growing share of requests goes there; 300000, 0: at once */
     unsigned request_bytes_max;     /* what is larger is refused here, with INVALID, as a broker would close the connection: its

@@ -118,6 +118,6 @@ fo_nng_tls_try(const struct fo_nng_config *config, const struct fo_nng_tls *tls,
     if (try_handshake(tls, NNG_TLS_AUTH_MODE_NONE) == 0)
         return fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.ca",
             "%s did not issue %s, or that has expired or may not be used for clients", config->tls.ca, config->tls.cert);
-    return fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.key", "%s is not the key of %s: %s", config->tls.key, config->tls.cert,
+    return fo_fault_set(ret_fault, FO_ERR_CONFIG, "tls.key", "%s is not the key of %s, or that may not be used for servers: %s", config->tls.key, config->tls.cert,
         nng_strerror(rv));
 }

@@ -14,7 +14,7 @@
 #include "client/call.h"
 #include "client/encode.h"
 
-static _Thread_local char last_error[512];
+static _Thread_local char last_error[FO_CONN_WHY_BYTES];
 
 int
 fo_fail(int err, const char *fmt, ...)
@@ -56,13 +56,15 @@ int
 fo_fail_conn(struct fanout_client *c, enum fo_err err)
 {
     int public_err = fo_public_err(err);
-    char tried[384] = "";
+    char why[FO_CONN_WHY_BYTES], tried[384] = "";
     size_t n = 0;
 
+    if (err == FO_ERR_UNAVAILABLE) {
+        fo_conn_say_why(c->conn, why);
+        return fo_fail(public_err, "%s", why);
+    }
     for (unsigned i = 0; i < c->conn->count && n < sizeof(tried); i++)
         n += (size_t)snprintf(tried + n, sizeof(tried) - n, "%s%s", i > 0 ? ", " : "", c->conn->server[i].address);
-    if (err == FO_ERR_UNAVAILABLE)
-        return fo_fail(public_err, "no broker can be reached at %s", tried);
     if (err == FO_ERR_TIMEOUT)
         return fo_fail(public_err, "no answer in time from %s", tried);
     return fo_fail(public_err, "%s (%s)", fanout_strerror(public_err), tried);

@@ -14,11 +14,13 @@
 #include "wire/door.h"
 
 enum {
-    STAGGER_MS = 200,           /* head start of each address before the next is tried */
+    STAGGER_MS = 200, STAGGERS_MS_MAX = 1000,   /* head start of each address before the next is tried; of all together at most */
     LOST_MS = 300,              /* without a connection for so long: its calls go elsewhere */
     SUSPECT_MS = 5000,
     REDIAL_MS = 700,            /* a dialer without a connection for so long is replaced, then after twice as long... */
     REDIAL_MS_MAX = 5000,       /* ...up to this, so that a slow handshake is not cut off for ever */
+    TRY_MS = 100,               /* after dialing, if there is no connection by then, to find out why */
+    TRY_MS_MAX = 10000,         /* of one trial; as long as NNG gives its own greeting */
     RECONNECT_MS_MIN = 20, RECONNECT_MS_MAX = 500,
     ANSWER_BYTES_MAX = FO_REQUEST_EVENTS_MAX * FO_RESULT_BYTES_MAX + 4096,  /* an answer over it would cost the connection */
     REQUEST_BYTES_MIN = 4096, REQUEST_BYTES_MAX = 64 << 20,     /* what a broker's limits.request_bytes_max may be */
@@ -60,10 +62,13 @@ pipe_came_or_went(nng_pipe pipe, nng_pipe_ev event, void *arg)
         s->suspect_until_ms = 0;
         s->trial_from_ms = fo_conn_now_ms();
         s->redial_wait_ms = REDIAL_MS;
+        s->why[0] = '\0';
+        s->has_verdict = false;
     } else if (s->pipes > 0 && --s->pipes == 0) {
         s->down_since_ms = fo_conn_now_ms();
         s->is_on_trial = true;
         s->redial_at_ms = s->down_since_ms + s->redial_wait_ms;
+        s->try_at_ms = s->down_since_ms + TRY_MS;
         s->region[0] = '\0';            /* another broker may answer there next time */
     }
     pthread_cond_broadcast(&s->conn->changed);
@@ -79,8 +84,8 @@ server_dial(struct fo_server *s)
     s->has_dialer = nng_dialer_create(&s->dialer, s->socket, s->address) == 0;
     if (!s->has_dialer)
         return;
-    if (strncmp(s->address, "tls+tcp:", 8) == 0)
-        (void)nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, s->conn->tls);
+    if (s->tls != NULL && nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, s->tls) != 0)
+        return;                         /* never without it: NNG's own would check nothing */
     (void)nng_dialer_start(s->dialer, NNG_FLAG_NONBLOCK);
 }
 
@@ -107,24 +112,56 @@ server_open(struct fo_server *s)
     s->down_since_ms = now;
     s->redial_wait_ms = REDIAL_MS;
     s->redial_at_ms = now + REDIAL_MS;
+    s->try_at_ms = now + TRY_MS;
     pthread_cond_broadcast(&s->conn->changed);  /* the keeper watches it from now on */
     pthread_mutex_unlock(&s->conn->lock);
     server_dial(s);
     return FO_OK;
 }
 
-/* The opened server whose dialer is due first, or null when all are connected. The lock is held. */
+/* When there is something to do for a server. INT64_MAX: not before something changes. The lock is held. */
+static int64_t
+due_at(const struct fo_server *s)
+{
+    if (s->is_step_due)
+        return 0;
+    if (!s->is_open || s->pipes > 0)
+        return INT64_MAX;
+    return s->try_at_ms < s->redial_at_ms ? s->try_at_ms : s->redial_at_ms;
+}
+
 static struct fo_server *
 next_due(struct fo_conn *c)
 {
-    struct fo_server *due = NULL;
+    struct fo_server *due = &c->server[0];
 
-    for (unsigned i = 0; i < c->count; i++) {
-        struct fo_server *s = &c->server[i];
-        if (s->is_open && s->pipes == 0 && (due == NULL || s->redial_at_ms < due->redial_at_ms))
-            due = s;
+    for (unsigned i = 1; i < c->count; i++) {
+        if (due_at(&c->server[i]) < due_at(due))
+            due = &c->server[i];
     }
     return due;
+}
+
+static void
+note_step(void *arg)
+{
+    struct fo_server *s = arg;
+
+    pthread_mutex_lock(&s->conn->lock);
+    s->is_step_due = true;
+    pthread_cond_broadcast(&s->conn->changed);
+    pthread_mutex_unlock(&s->conn->lock);
+}
+
+static bool
+trial_begin(struct fo_server *s)
+{
+    const struct fo_reach_to to = { .address = s->address, .what = "door", .self = NNG_REQ0_SELF, .peer = NNG_REQ0_PEER, .tls = s->tls,
+        .tls_lenient = s->tls_lenient, .tls_name = s->tls_name, .has_cert = s->conn->has_cert };
+
+    if (s->trial.aio == NULL && fo_reach_init(&s->trial, &to, note_step, s) != FO_OK)
+        return false;
+    return fo_reach_begin(&s->trial, TRY_MS_MAX);
 }
 
 static void
@@ -137,6 +174,48 @@ redial(struct fo_server *s)
     pthread_mutex_unlock(&c->dial_lock);
 }
 
+/* What a trial that is still under way can say is of use only as long as none has come to its end. */
+static void
+note_trial(struct fo_server *s, bool is_trying)
+{
+    s->is_trying = is_trying;
+    if (s->pipes > 0 || (is_trying && s->has_verdict))
+        return;
+    strcpy(s->why, s->trial.why);
+    s->has_verdict = !is_trying;
+}
+
+/* Does what is due. The lock is held, and released meanwhile. */
+static void
+tend(struct fo_server *s, int64_t now)
+{
+    pthread_mutex_t *lock = &s->conn->lock;
+    bool is_trying;
+
+    if (s->is_step_due) {
+        s->is_step_due = false;
+        pthread_mutex_unlock(lock);
+        is_trying = fo_reach_step(&s->trial);
+        pthread_mutex_lock(lock);
+        note_trial(s, is_trying);
+    } else if (now >= s->try_at_ms) {
+        s->try_at_ms = INT64_MAX;
+        if (s->is_trying)
+            return;
+        pthread_mutex_unlock(lock);
+        is_trying = trial_begin(s);
+        pthread_mutex_lock(lock);
+        note_trial(s, is_trying);
+    } else {
+        s->redial_wait_ms = s->redial_wait_ms * 2 < REDIAL_MS_MAX ? s->redial_wait_ms * 2 : REDIAL_MS_MAX;
+        s->redial_at_ms = now + s->redial_wait_ms;
+        s->try_at_ms = now + TRY_MS;
+        pthread_mutex_unlock(lock);
+        redial(s);
+        pthread_mutex_lock(lock);
+    }
+}
+
 static void *
 keeper_run(void *arg)
 {
@@ -145,78 +224,16 @@ keeper_run(void *arg)
     pthread_mutex_lock(&c->lock);
     while (!c->is_stopping) {
         struct fo_server *s = next_due(c);
-        if (s == NULL) {
+        int64_t due = due_at(s), now = fo_conn_now_ms();
+        if (due == INT64_MAX)
             pthread_cond_wait(&c->changed, &c->lock);
-            continue;
-        }
-        int64_t now = fo_conn_now_ms();
-        if (now < s->redial_at_ms) {
-            (void)fo_conn_wait(c, s->redial_at_ms);
-            continue;
-        }
-        s->redial_wait_ms = s->redial_wait_ms * 2 < REDIAL_MS_MAX ? s->redial_wait_ms * 2 : REDIAL_MS_MAX;
-        s->redial_at_ms = now + s->redial_wait_ms;
-        pthread_mutex_unlock(&c->lock);
-        redial(s);
-        pthread_mutex_lock(&c->lock);
+        else if (now < due)
+            (void)fo_conn_wait(c, due);
+        else
+            tend(s, now);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
-}
-
-static enum fo_err
-tls_load(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
-{
-    int rv;
-
-    if (o->tls_ca == NULL) {
-        snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
-        return FO_ERR_INVALID;
-    }
-    if (nng_tls_config_alloc(&c->tls, NNG_TLS_MODE_CLIENT) != 0)
-        return FO_ERR_NO_MEMORY;
-    if ((rv = nng_tls_config_auth_mode(c->tls, NNG_TLS_AUTH_MODE_REQUIRED)) != 0
-        || (rv = nng_tls_config_ca_file(c->tls, o->tls_ca)) != 0) {
-        snprintf(ret_why, 256, "%.180s: cannot be used as a TLS authority: %s", o->tls_ca, nng_strerror(rv));
-        return FO_ERR_INVALID;
-    }
-    if (o->tls_server_name != NULL && (rv = nng_tls_config_server_name(c->tls, o->tls_server_name)) != 0)
-        return FO_ERR_NO_MEMORY;
-    return FO_OK;
-}
-
-/* NNG wants certificate and key in one file; here they are read from two. */
-enum fo_err
-fo_conn_tls_own(struct nng_tls_config *tls, const char *cert, const char *key, char *ret_why)
-{
-    char *text[2] = { NULL, NULL };
-    const char *path[2] = { cert, key != NULL ? key : cert };
-    enum fo_err err = FO_ERR_INVALID;
-    int rv;
-
-    for (int i = 0; i < 2; i++) {
-        size_t room = 0;
-        FILE *f = fopen(path[i], "r");
-        ssize_t n = f != NULL ? getdelim(&text[i], &room, '\0', f) : -1;
-        if (f != NULL)
-            fclose(f);
-        if (n <= 0) {
-            snprintf(ret_why, 256, "%.200s: cannot be read", path[i]);
-            goto cleanup;
-        }
-    }
-    rv = nng_tls_config_own_cert(tls, text[0], text[1], NULL);
-    if (rv != 0) {
-        snprintf(ret_why, 256, "%.90s and %.90s: not a certificate with its key: %s", path[0], path[1], nng_strerror(rv));
-        goto cleanup;
-    }
-    err = FO_OK;
-cleanup:
-    if (text[1] != NULL)
-        explicit_bzero(text[1], strlen(text[1]));
-    free(text[0]);
-    free(text[1]);
-    return err;
 }
 
 static bool
@@ -232,10 +249,38 @@ is_address(const char *address)
 }
 
 static enum fo_err
+server_set_tls(struct fo_server *s, const struct fanout_options *o, char *ret_why)
+{
+    const struct fo_tls_files files = { o->tls_ca, o->tls_cert, o->tls_key };
+    enum fo_err err;
+
+    if (o->tls_ca == NULL) {
+        snprintf(ret_why, 256, "a tls+tcp address needs tls_ca, the file of the certificate authority to trust");
+        return FO_ERR_INVALID;
+    }
+    if (fo_tls_name(s->address, o->tls_server_name, s->tls_name) != FO_OK) {
+        snprintf(ret_why, 256, "%.120s: no name that its certificate could have: %s", s->address,
+            o->tls_server_name != NULL ? "tls_server_name must have 1 to 255 bytes" : "it must be like tls+tcp://HOST:PORT");
+        return FO_ERR_INVALID;
+    }
+    err = fo_tls_client(&files, s->tls_name, &s->tls, ret_why);
+    return err == FO_OK ? fo_tls_client(&files, NULL, &s->tls_lenient, ret_why) : err;
+}
+
+/* Every address is to have its turn, and half of the time to connect is to be left after the last. */
+static int
+stagger_ms(const struct fo_conn *c)
+{
+    int all = c->connect_timeout_ms / 2 < STAGGERS_MS_MAX ? c->connect_timeout_ms / 2 : STAGGERS_MS_MAX;
+    int each = all / (int)c->count;
+
+    return each < 1 ? 1 : each < STAGGER_MS ? each : STAGGER_MS;
+}
+
+static enum fo_err
 conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
 {
     enum fo_err err = FO_OK;
-    bool has_tls = false;
 
     if (o->address_count == 0 || o->address_count > FO_ADDRESSES_MAX || o->timeout_ms <= 0 || o->connect_timeout_ms <= 0 || o->failback_ms < 0) {
         snprintf(ret_why, 256, "options need 1 to %d addresses, timeouts above 0, and failback_ms not below 0", FO_ADDRESSES_MAX);
@@ -245,7 +290,18 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
         snprintf(ret_why, 256, "request_bytes_max is %u; it must be from %d to %d", o->request_bytes_max, REQUEST_BYTES_MIN, REQUEST_BYTES_MAX);
         return FO_ERR_INVALID;
     }
-    for (size_t i = 0; i < o->address_count; i++) {
+    if (o->tls_key != NULL && o->tls_cert == NULL) {
+        snprintf(ret_why, 256, "tls_key needs tls_cert, the certificate that it is the key of");
+        return FO_ERR_INVALID;
+    }
+    c->count = (unsigned)o->address_count;
+    c->has_cert = o->tls_cert != NULL;
+    c->timeout_ms = o->timeout_ms;
+    c->request_bytes_max = o->request_bytes_max;
+    c->failback_ms = o->failback_ms;
+    c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
+    c->stagger_ms = stagger_ms(c);
+    for (unsigned i = 0; i < c->count && err == FO_OK; i++) {
         struct fo_server *s = &c->server[i];
         if (!is_address(o->addresses[i])) {
             snprintf(ret_why, 256, "%.120s: not an address; it must be like tcp://HOST:PORT, tls+tcp://HOST:PORT or ipc:///PATH",
@@ -254,18 +310,29 @@ conn_configure(struct fo_conn *c, const struct fanout_options *o, char *ret_why)
         }
         s->conn = c;
         strcpy(s->address, o->addresses[i]);
-        has_tls |= strncmp(s->address, "tls+tcp:", 8) == 0;
+        if (fo_tls_is_address(s->address))
+            err = server_set_tls(s, o, ret_why);
     }
-    c->count = (unsigned)o->address_count;
-    c->timeout_ms = o->timeout_ms;
-    c->request_bytes_max = o->request_bytes_max;
-    c->failback_ms = o->failback_ms;
-    c->connect_timeout_ms = o->connect_timeout_ms < o->timeout_ms ? o->connect_timeout_ms : o->timeout_ms;
-    if (has_tls)
-        err = tls_load(c, o, ret_why);
-    if (err == FO_OK && has_tls && o->tls_cert != NULL)
-        err = fo_conn_tls_own(c->tls, o->tls_cert, o->tls_key, ret_why);
     return err;
+}
+
+static void
+conn_free(struct fo_conn *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        struct fo_server *s = &c->server[i];
+        fo_reach_fini(&s->trial);
+        if (s->is_open)
+            nng_close(s->socket);
+        if (s->tls != NULL)
+            nng_tls_config_free(s->tls);
+        if (s->tls_lenient != NULL)
+            nng_tls_config_free(s->tls_lenient);
+    }
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->dial_lock);
+    free(c);
 }
 
 enum fo_err
@@ -296,11 +363,7 @@ fo_conn_create(const struct fanout_options *options, struct fo_conn **ret_conn, 
     *ret_conn = c;
     return FO_OK;
 cleanup:
-    if (c->server[0].is_open)
-        nng_close(c->server[0].socket);
-    if (c->tls != NULL)
-        nng_tls_config_free(c->tls);
-    free(c);
+    conn_free(c);
     return err;
 }
 
@@ -312,16 +375,7 @@ close_all(void *arg)
 
     if (left > 0)
         nng_msleep((nng_duration)left);
-    for (unsigned i = 0; i < c->count; i++) {
-        if (c->server[i].is_open)
-            nng_close(c->server[i].socket);
-    }
-    if (c->tls != NULL)
-        nng_tls_config_free(c->tls);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->dial_lock);
-    free(c);
+    conn_free(c);
     return NULL;
 }
 
@@ -406,7 +460,7 @@ open_up_to(struct fo_conn *c, unsigned last)
 static bool
 is_settled(const struct fo_conn *c, const struct fo_server *s, int64_t begun_ms, int64_t now_ms)
 {
-    return s->suspect_until_ms <= now_ms || now_ms - begun_ms >= STAGGER_MS * (int64_t)(c->count - 1);
+    return s->suspect_until_ms <= now_ms || now_ms - begun_ms >= c->stagger_ms * (int64_t)(c->count - 1);
 }
 
 enum fo_err
@@ -426,7 +480,7 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, unsigned turn, struct fo_serve
             err = FO_ERR_UNAVAILABLE;
             break;
         }
-        unsigned last = s != NULL ? c->count - 1 : (unsigned)((now - begun) / STAGGER_MS);
+        unsigned last = s != NULL ? c->count - 1 : (unsigned)((now - begun) / c->stagger_ms);
         if (last >= c->count)
             last = c->count - 1;
         if (!c->server[last].is_open) {
@@ -436,13 +490,39 @@ fo_conn_pick(struct fo_conn *c, int64_t until_ms, unsigned turn, struct fo_serve
             if (err != FO_OK)
                 break;
         } else {
-            int64_t due = begun + (int64_t)(s != NULL ? last : last + 1) * STAGGER_MS;
+            int64_t due = begun + (int64_t)(s != NULL ? last : last + 1) * c->stagger_ms;
             (void)fo_conn_wait(c, due > now && due < until_ms ? due : until_ms);
         }
         now = fo_conn_now_ms();
     }
     pthread_mutex_unlock(&c->lock);
     return err;
+}
+
+/* The lock is held. */
+static const char *
+why_not(const struct fo_server *s)
+{
+    if (s->pipes > 0)
+        return "connected, and was lost under the request";
+    if (s->why[0] != '\0')
+        return s->why;
+    return s->is_open ? "no connection in time" : "not tried in time";
+}
+
+void
+fo_conn_say_why(struct fo_conn *c, char ret_text[FO_CONN_WHY_BYTES])
+{
+    const int part_max = FO_ADDRESS_BYTES_MAX + FO_WHY_BYTES + 32;
+    int n = snprintf(ret_text, FO_CONN_WHY_BYTES, "no broker can be reached");
+    unsigned i;
+
+    pthread_mutex_lock(&c->lock);
+    for (i = 0; i < c->count && n + part_max < FO_CONN_WHY_BYTES; i++)
+        n += snprintf(ret_text + n, (size_t)(FO_CONN_WHY_BYTES - n), "%s %s: %s", i > 0 ? ";" : ":", c->server[i].address, why_not(&c->server[i]));
+    pthread_mutex_unlock(&c->lock);
+    if (i < c->count)
+        snprintf(ret_text + n, (size_t)(FO_CONN_WHY_BYTES - n), "; and %u more", c->count - i);
 }
 
 bool

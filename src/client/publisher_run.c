@@ -160,13 +160,14 @@ tell_all(const struct fo_load *load, const struct fanout_results *r, bool is_bri
     }
 }
 
-/* What the broker did not judge: tried again if that may help. The lock is held, and released during the callbacks. */
+/* What the broker did not judge: tried again if that may help. text: why; null: what the error says. The lock is held, and released during
+ * the callbacks. */
 static void
-not_answered(struct fanout_publisher *p, struct fo_channel *ch, enum fo_err err)
+not_answered(struct fanout_publisher *p, struct fo_channel *ch, enum fo_err err, const char *text)
 {
     bool is_later = err == FO_ERR_UNAVAILABLE || err == FO_ERR_TIMEOUT;
     int public_err = is_later ? FANOUT_ERR_UNREACHABLE : fo_public_err(err);    /* unless in doubt */
-    struct fanout_result why = result_of(public_err, fanout_strerror(public_err));
+    struct fanout_result why = result_of(public_err, text != NULL ? text : fanout_strerror(public_err));
 
     if (is_later)
         try_later(p, ch, next_pause(ch), &why);
@@ -204,7 +205,7 @@ settle(struct fanout_publisher *p, struct fo_channel *ch)
     } else if (err == FO_OK) {
         retire_head(p, ch);
     } else {
-        not_answered(p, ch, err);
+        not_answered(p, ch, err, NULL);
     }
     fo_results_destroy(results);
 }
@@ -216,6 +217,7 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     struct fo_conn *conn = p->client->conn;
     int attempt_ms = fo_conn_attempt_ms(conn, conn->timeout_ms);
     const struct fo_load *load = ch->head;
+    char why[FO_CONN_WHY_BYTES];
     struct fo_buf request;
     struct fo_server *server;
     enum fo_err err;
@@ -230,9 +232,11 @@ launch(struct fanout_publisher *p, struct fo_channel *ch)
     if (err == FO_OK)
         err = fo_call_start(&ch->call, server, fo_buf_slice(&request), attempt_ms);
     fo_buf_fini(&request);
+    if (err == FO_ERR_UNAVAILABLE)
+        fo_conn_say_why(conn, why);
     pthread_mutex_lock(&p->lock);
     if (err != FO_OK)
-        not_answered(p, ch, err);
+        not_answered(p, ch, err, err == FO_ERR_UNAVAILABLE ? why : NULL);
 }
 
 /* One look at a channel; true when something was done. The lock is held. */

@@ -87,6 +87,10 @@ class Cli(unittest.TestCase):
         self.cli("pub", "order_status", READY, "--wait", "some", status=2)
         self.assertIn("no broker can be reached", self.cli("pub", "order_status", READY, "-b", free_url("tcp"), status=3).stderr)
 
+    def test_a_broker_for_each_of_64_regions(self):
+        self.cli("pub", "order_status", READY, *("-b", self.cluster.first.door) * 64)
+        self.assertIn("at most 64 brokers", self.cli("pub", "order_status", READY, *("-b", self.cluster.first.door) * 65, status=2).stderr)
+
     def test_pub_carries_what_it_is_told(self):
         answer = self.publish("--id", "cli-1", "--tenant", "acme", "--key", "k", "--priority", "low", "--target", "eu-west-1",
                               "--field", "colour=red", "--field", "size=3", "--wait", "all")
@@ -218,6 +222,22 @@ class Cli(unittest.TestCase):
         self.assertEqual({b["answer"]["position"] for b in story["brokers"]}, {answer["position"]})
         self.assertIn("key unknown", self.cli("explain", answer["eventId"]).stdout)
         self.assertIn("no broker asked knows", self.cli("explain", "no-such-event", status=4).stderr)
+
+    def test_configurations_that_listen_everywhere_are_one_broker_from_here(self):
+        answer = self.publish("--wait", "all")
+        everywhere = self.cluster.first.door.replace("127.0.0.1", "0.0.0.0")
+        path = {}
+        for broker in self.cluster:
+            path[broker.region] = self.cluster.dir / f"everywhere-{broker.region}.yaml"
+            text = broker.config_path.read_text().replace(broker.door, everywhere)
+            path[broker.region].write_text(text + "tls:\n  allow_plain: true\n")
+        others = [word for broker in self.cluster.others() for word in ("-b", broker.door)]
+        for command in ("audit",), ("explain", answer["eventId"]):
+            with self.subTest(command):
+                self.cli(*command, "--config", path["us-east-1"], *others)
+                done = self.cli(*command, *(f"--config={p}" for p in path.values()), status=2)
+                self.assertRegex(done.stderr, "is the broker of us-east-1 from here: leave out the --config of us-west-2, .*-b")
+                self.assertEqual(done.stdout, "")
 
     def test_a_key_of_another_makes_the_proof_fail(self):
         answer = self.publish("--wait", "all")

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from lib.certs import certificate
 from lib.cluster import FANOUT, ROOT
 
 
@@ -131,6 +132,24 @@ class Certificates(InDirectory):
         self.assertEqual({n for n in after if after[n] != before[n]}, {"us-east-1.crt", "us-west-2.crt"})
         for host in ("-checkhost", "broker.example.com"), ("-checkip", "10.0.0.5"), ("-checkip", "127.0.0.1"):
             self.assertIn("does match", self.call("openssl", "x509", "-in", self.dir / "us-east-1.crt", "-noout", *host))
+
+    def purposes(self, name):
+        text = self.call("openssl", "x509", "-in", self.dir / f"{name}.crt", "-noout", "-purpose")
+        return [use for use in ("client", "server") if f"SSL {use} : Yes" in text]
+
+    def test_a_clients_certificate_is_none_of_a_broker(self):
+        self.make()
+        self.assertEqual(self.purposes("client"), ["client"])
+        self.assertEqual(self.purposes("us-east-1"), ["client", "server"])
+
+    def test_an_older_clients_certificate_is_renewed(self):
+        self.make()
+        before = self.files()
+        certificate(self.dir, "client", ["client"])
+        self.assertEqual(self.purposes("client"), ["client", "server"])
+        self.assertIn("client.crt", self.make())
+        self.assertEqual(self.purposes("client"), ["client"])
+        self.assertEqual({n for n, text in self.files().items() if text != before[n]}, {"client.crt"})
 
     def test_the_authority_is_never_replaced_unasked(self):
         self.make()

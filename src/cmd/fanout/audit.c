@@ -21,7 +21,7 @@ struct audit_args {
     const char *keys_dir, *ledger;
     bool has_no_ledger;
     uint64_t names_max;
-    const char *config_path[CMD_BROKERS_MAX], *region[CMD_BROKERS_MAX];     /* region: of each broker, where a configuration tells */
+    const char *config_path[CMD_BROKERS_MAX];
     unsigned configs;
 };
 
@@ -29,7 +29,7 @@ static const struct argp_option options[] = {
     { "from", OPT_FROM, "TIME", 0, "events accepted from then on: 15m, 1h, 7d ago, or an RFC 3339 time (default 1h)", 0 },
     { "since", OPT_FROM, NULL, OPTION_ALIAS, NULL, 0 },
     { "to", OPT_TO, "TIME", 0, "and before then (default now)", 0 },
-    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration, with its public keys and its ledger; one per region", 1 },
+    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration at its listen.door (on this machine, where that is 0.0.0.0, [::] or *), with its public keys, TLS and ledger", 1 },
     { "keys", OPT_KEYS, "DIR", 0, "directory of the regions' public keys (*.pub), to check the statements with", 1 },
     { "ledger", OPT_LEDGER, "CONNINFO", 0, "compare the ledger in PostgreSQL, too", 1 },
     { "no-ledger", OPT_NO_LEDGER, NULL, 0, "leave out the ledger that the configurations name", 1 },
@@ -45,7 +45,8 @@ static const char doc[] =
     "them in order. In the ledger every event must have exactly one row, with the same outcome. What is only on its way is pending, not drift. "
     "On a difference the events are listed by both sides and named.\n"
     "\n"
-    "Name every region's broker: events to or from others are not compared, and the audit says so.\n"
+    "Name every region's broker: events to or from others are not compared, and the audit says so. Brokers on other machines are named by address "
+    "(-b); one configuration suffices for keys, TLS and the ledger.\n"
     "\n"
     "With --json, \"drift\" counts differences. \"complete\" is true when every region answered, for all of the time, and whatever is not pending was "
     "compared. \"proven\" is true when the audit is complete, without drift, and every statement's signature was verified with the keys given (--keys "
@@ -53,7 +54,7 @@ static const char doc[] =
     "counts deliveries. \"believed\" is false when a statement could not be had or believed.\n"
     "\n"
     "Examples:\n"
-    "  fanout audit --config us-east-1.yaml --config us-west-2.yaml --config eu-west-1.yaml\n"
+    "  fanout audit --config /etc/fanout/us-east-1.yaml -b tls+tcp://broker.us-west-2.example.com:7101 -b tls+tcp://broker.eu-west-1.example.com:7101\n"
     "  fanout audit -b tcp://127.0.0.1:7101 -b tcp://127.0.0.1:7201 -b tcp://127.0.0.1:7301 --keys .local/keys --since 24h\n"
     "  fanout audit --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --ledger 'host=/run/postgresql dbname=fanout' --json\n"
     "\n"
@@ -104,14 +105,13 @@ parse_option(int key, char *arg, struct argp_state *state)
 }
 
 static int
-load_configs(struct audit_args *a, struct fo_config *config[])
+load_configs(struct audit_args *a, struct cmd_config *config)
 {
     int rc = cmd_load_configs(a->config_path, a->configs, &a->common, config, &a->keys_dir);
 
     for (unsigned i = 0; rc == CMD_OK && i < a->configs; i++) {
-        a->region[a->common.brokers - a->configs + i] = config[i]->region;
-        if (a->ledger == NULL && !a->has_no_ledger && config[i]->ledger.is_enabled)
-            a->ledger = config[i]->ledger.conninfo;
+        if (a->ledger == NULL && !a->has_no_ledger && config[i].config->ledger.is_enabled)
+            a->ledger = config[i].config->ledger.conninfo;
     }
     return rc;
 }
@@ -158,8 +158,8 @@ audit_progress(const char *doing, const char *what)
         fprintf(stderr, "\r\033[K%s%s%s", doing != NULL ? doing : "", doing != NULL ? " " : "", doing != NULL ? what : "");
 }
 
-/* Finds out whose broker it is. expected: what the configuration says, or null. */
-static void
+/* Finds out whose broker it is. expected: what the configuration says, or null. CMD_USAGE: it is another's. */
+static int
 meet(struct audit *a, struct audit_region *r, const char *expected)
 {
     const struct audit_region *other;
@@ -176,7 +176,11 @@ meet(struct audit *a, struct audit_region *r, const char *expected)
         r->client = NULL;
         a->is_partial = true;
         audit_note(a, "no broker answered at %s: what %s accepted was not audited", r->address, expected != NULL ? expected : "its region");
-        return;
+        return CMD_OK;
+    }
+    if ((rc = cmd_expect_region(r->address, expected, cmd_text(answer, "region", ""))) != CMD_OK) {
+        json_decref(answer);
+        return rc;
     }
     other = audit_find(a, cmd_text(answer, "region", ""));
     if (other == NULL) {
@@ -189,15 +193,24 @@ meet(struct audit *a, struct audit_region *r, const char *expected)
     json_object_set_new(r->json, "reachable", json_true());
     json_object_set_new(r->json, "signature", json_string("not checked"));
     json_decref(answer);
+    return CMD_OK;
+}
+
+static int
+meet_all(struct audit *a)
+{
+    int rc = CMD_OK;
+
+    for (unsigned i = 0; rc == CMD_OK && i < a->common->brokers; i++) {
+        a->region[a->region_count].address = a->common->broker[i];
+        rc = meet(a, &a->region[a->region_count++], a->common->region[i]);
+    }
+    return rc;
 }
 
 static void
 audit(struct audit *a)
 {
-    for (unsigned i = 0; i < a->common->brokers; i++) {
-        a->region[a->region_count].address = a->common->broker[i];
-        meet(a, &a->region[a->region_count++], a->expected[i]);
-    }
     if (a->conninfo != NULL)
         audit_ledger_begin(a);
     for (unsigned i = 0; i < a->region_count; i++) {
@@ -277,10 +290,13 @@ run(struct audit *a)
 {
     bool is_something;
     json_t *result;
+    int rc;
 
     a->regions = json_array(), a->flows = json_array(), a->rows = json_array(), a->events = json_array(), a->notes = json_array();
     fo_wall_format(a->from, a->from_text);
     fo_wall_format(a->to, a->to_text);
+    if ((rc = meet_all(a)) != CMD_OK)
+        goto cleanup;
     audit(a);
     result = result_of(a);
     if (a->common->is_json) {
@@ -291,14 +307,12 @@ run(struct audit *a)
     }
     is_something = json_is_true(json_object_get(result, "complete")) || cmd_number(result, "compared", 0) + audit_rows_compared(result) > 0;
     json_decref(result);
+    rc = a->drift > 0 || a->has_failed ? CMD_FAILED : a->is_partial ? CMD_UNREACHABLE : is_something ? CMD_OK : CMD_FAILED;
+cleanup:
     json_decref(a->regions), json_decref(a->flows), json_decref(a->rows), json_decref(a->events), json_decref(a->notes);
     for (unsigned i = 0; i < a->region_count; i++)
         free(a->region[i].own);
-    if (a->drift > 0 || a->has_failed)
-        return CMD_FAILED;
-    if (a->is_partial)
-        return CMD_UNREACHABLE;
-    return is_something ? CMD_OK : CMD_FAILED;
+    return rc;
 }
 
 int
@@ -306,7 +320,7 @@ cmd_audit(int argc, char **argv)
 {
     static const struct argp argp = { options, parse_option, "", doc, children, NULL, NULL };
     struct audit_args args = { .names_max = 20 };
-    struct fo_config *config[CMD_BROKERS_MAX] = { NULL };
+    struct cmd_config config[CMD_BROKERS_MAX] = { 0 };
     struct fo_key_ring *ring = calloc(1, sizeof(*ring));
     struct audit a = { .common = &args.common };
     struct fo_fault fault;
@@ -325,12 +339,11 @@ cmd_audit(int argc, char **argv)
     a.names_max = args.names_max;
     a.timeout_ms = args.common.is_default_timeout ? AUDIT_TIMEOUT_MS : args.common.timeout_ms;
     a.conninfo = args.ledger;
-    a.expected = args.region;
     rc = run(&a);
     ledger_close(a.ledger);
 cleanup:
     for (unsigned i = 0; i < CMD_BROKERS_MAX; i++)
-        fo_config_destroy(config[i]);
+        cmd_config_fini(&config[i]);
     free(ring);
     return rc;
 }

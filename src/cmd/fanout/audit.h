@@ -21,7 +21,6 @@ struct audit {
     struct fo_wall from, to;
     char from_text[FO_RFC3339_SIZE], to_text[FO_RFC3339_SIZE];
     const struct fo_key_ring *keys; /* null: none given */
-    const char *const *expected;    /* region of each broker asked, or null */
     const char *conninfo;           /* null: the ledger is not asked */
     struct ledger *ledger;          /* null: not asked, or not reachable */
     uint64_t names_max;             /* events named at most; all are counted */

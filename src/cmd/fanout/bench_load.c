@@ -39,19 +39,12 @@ bench_now_ns(void)
 struct fo_conn *
 bench_connect(const struct bench *b, const char *address)
 {
-    const struct cmd_common *c = &b->common;
     struct fanout_options o;
     struct fo_conn *conn;
     char why[256] = "out of memory";
 
-    fanout_options_init(&o);
-    o.addresses = &address;
-    o.address_count = 1;
-    o.timeout_ms = c->timeout_ms;
-    o.tls_ca = c->tls_ca;
-    o.tls_cert = c->tls_cert;
-    o.tls_key = c->tls_key;
-    o.tls_server_name = c->tls_name;
+    if (cmd_options(&b->common, &address, 1, &o) != CMD_OK)
+        return NULL;
     if (fo_conn_create(&o, &conn, why) == FO_OK)
         return conn;
     fprintf(stderr, "fanout: %s\n", why);

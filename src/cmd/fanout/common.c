@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "client/client.h"
+#include "client/tls.h"
 
 enum { OPT_TLS_CA = 0x1000, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TLS_NAME, OPT_JSON, OPT_TIMEOUT };
 
@@ -17,8 +18,8 @@ static const struct argp_option common_options[] = {
     { "broker", 'b', "ADDRESS", 0, "broker's door, as tcp://HOST:PORT, tls+tcp://HOST:PORT or ipc:///PATH; several: nearest first", 0 },
     { "tls-ca", OPT_TLS_CA, "FILE", 0, "authority (PEM) that the broker's certificate must lead to", 0 },
     { "tls-cert", OPT_TLS_CERT, "FILE", 0, "own certificate (PEM)", 0 },
-    { "tls-key", OPT_TLS_KEY, "FILE", 0, "its key (PEM)", 0 },
-    { "tls-name", OPT_TLS_NAME, "NAME", 0, "name in the broker's certificate, when not the address's host", 0 },
+    { "tls-key", OPT_TLS_KEY, "FILE", 0, "its key (PEM), when not in the same file", 0 },
+    { "tls-name", OPT_TLS_NAME, "NAME", 0, "DNS name that the broker's certificate must have (default: the address's host)", 0 },
     { "json", OPT_JSON, NULL, 0, "print JSON", 0 },
     { "timeout", OPT_TIMEOUT, "TIME", 0, "patience for an answer, as 500ms, 5s or 1m (default 5s; audit's statements 1m)", 0 },
     { 0 },
@@ -84,20 +85,44 @@ parse_common(int key, char *arg, struct argp_state *state)
 
 const struct argp cmd_common_argp = { common_options, parse_common, NULL, NULL, NULL, NULL, NULL };
 
+int
+cmd_options(const struct cmd_common *c, const char *const *addresses, unsigned count, struct fanout_options *ret_options)
+{
+    bool has_tls = false;
+
+    for (unsigned i = 0; i < count; i++)
+        has_tls |= fo_tls_is_address(addresses[i]);
+    if (has_tls && c->tls_ca == NULL) {
+        fputs("fanout: a tls+tcp address needs --tls-ca FILE, the certificate authority to trust\n", stderr);
+        return CMD_USAGE;
+    }
+    if (c->tls_key != NULL && c->tls_cert == NULL) {
+        fputs("fanout: --tls-key needs --tls-cert FILE, the certificate that it is the key of\n", stderr);
+        return CMD_USAGE;
+    }
+    if (c->tls_name != NULL && (c->tls_name[0] == '\0' || strlen(c->tls_name) > FO_TLS_NAME_BYTES_MAX)) {
+        fprintf(stderr, "fanout: --tls-name: a name has 1 to %d bytes\n", FO_TLS_NAME_BYTES_MAX);
+        return CMD_USAGE;
+    }
+    fanout_options_init(ret_options);
+    ret_options->addresses = addresses;
+    ret_options->address_count = count;
+    ret_options->timeout_ms = c->timeout_ms;
+    ret_options->tls_ca = c->tls_ca;
+    ret_options->tls_cert = c->tls_cert;
+    ret_options->tls_key = c->tls_key;
+    ret_options->tls_server_name = c->tls_name;
+    return CMD_OK;
+}
+
 static int
 open_client(const struct cmd_common *c, const char *const *addresses, unsigned count, fanout_client **ret_client)
 {
     struct fanout_options o;
-    int err;
+    int err = cmd_options(c, addresses, count, &o);
 
-    fanout_options_init(&o);
-    o.addresses = addresses;
-    o.address_count = count;
-    o.timeout_ms = c->timeout_ms;
-    o.tls_ca = c->tls_ca;
-    o.tls_cert = c->tls_cert;
-    o.tls_key = c->tls_key;
-    o.tls_server_name = c->tls_name;
+    if (err != CMD_OK)
+        return err;
     err = fanout_open(&o, ret_client);
     return err == FANOUT_OK ? CMD_OK : cmd_complain(NULL, err);
 }

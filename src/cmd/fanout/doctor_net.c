@@ -3,10 +3,9 @@
  * `fanout doctor`: addresses, peers and the database.
  *
  * Peers are not probed with bare connections, because those can end an NNG 1.5.2 listener: a running broker is asked for its
- * links, and without one a PUB socket dials as the broker would. */
+ * links, and without one each is dialed as the broker would, NNG's greeting included. */
 #include <netdb.h>
 #include <nng/nng.h>
-#include <nng/protocol/pubsub0/pub.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +16,14 @@
 #include "adapter/journal_identity.h"
 #include "adapter/migrate_pg.h"
 #include "client/client.h"
+#include "client/reach.h"
+#include "client/tls.h"
 #include "cmd/fanout/doctor.h"
 #include "cmd/fanout/ledger.h"
 #include "cmd/fanout/links.h"
 #include "cmd/fanout/table.h"
+
+enum { PROBE_MS = 1500, NNG_PUB = 0x20, NNG_SUB = 0x21 };     /* the two ends of a link, by NNG's numbers */
 
 /* Host and port of tcp://HOST:PORT and tls+tcp://HOST:PORT. */
 static bool
@@ -68,21 +71,6 @@ can_bind(const char *url, char why[128])
     return is_free;
 }
 
-/* As a client reaches it: an address that stands for every interface is reached on loopback. */
-static void
-reachable_url(const char *url, char *ret_url, size_t room)
-{
-    const char *at = strstr(url, "://");
-    size_t skip;
-
-    at = at != NULL ? at + 3 : url;
-    skip = strncmp(at, "0.0.0.0:", 8) == 0 ? 7 : at[0] == '*' ? 1 : 0;
-    if (skip > 0 || at[0] == ':')
-        snprintf(ret_url, room, "%.*s127.0.0.1%s", (int)(at - url), url, at + skip);
-    else
-        snprintf(ret_url, room, "%s", url);
-}
-
 /* The status of whatever broker answers there; null when none does. */
 static json_t *
 ask_door(struct doctor *d, const char *url)
@@ -92,11 +80,7 @@ ask_door(struct doctor *d, const char *url)
     char *text;
     json_t *status = NULL;
 
-    if (common.tls_ca == NULL) {
-        common.tls_ca = d->config->tls.ca;
-        common.tls_cert = d->config->tls.cert;
-        common.tls_key = d->config->tls.key;
-    }
+    cmd_default_tls(&common, d->config);
     if (cmd_connect_to(&common, url, &client) != CMD_OK)
         return NULL;
     if (fo_client_call_json(client, "{\"op\":\"status\"}", common.timeout_ms, &text) == FANOUT_OK) {
@@ -163,12 +147,12 @@ void
 doctor_check_addresses(struct doctor *d)
 {
     const struct fo_config *c = d->config;
-    char url[512], up[24];
+    char url[CMD_DOOR_BYTES], up[24];
     const char *region;
     json_t *status;
 
     if (d->common.is_default_broker)
-        reachable_url(c->listen.door, url, sizeof(url));
+        cmd_reachable_url(c->listen.door, url);
     else
         snprintf(url, sizeof(url), "%s", d->common.broker[0]);
     status = ask_door(d, url);
@@ -221,40 +205,32 @@ doctor_check_publishing(struct doctor *d)
     doctor_say(d, FINDING_FAIL, "publish", advice, "the broker refuses every publish: %s", cmd_text(publishing, "reason", "?"));
 }
 
-static nng_tls_config *
-link_tls(const struct fo_config *c)
+/* Dials as the broker would. False: why gets the reason. */
+static bool
+dial_link(const struct fo_config *c, const char *url, char why[FO_TLS_WHY_BYTES])
 {
-    nng_tls_config *tls;
-    char why[256];
+    const struct fo_tls_files files = { c->tls.ca, c->tls.cert, c->tls.key };
+    struct fo_reach_to to = { .address = url, .what = "link", .self = NNG_PUB, .peer = NNG_SUB, .has_cert = true };
+    char name[FO_TLS_NAME_BYTES_MAX + 1];
+    struct fo_reach reach = { 0 };
+    bool is_there = false;
 
-    if (nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT) != 0)
-        return NULL;
-    (void)nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED);
-    if (c->tls.ca == NULL || c->tls.cert == NULL || nng_tls_config_ca_file(tls, c->tls.ca) != 0
-        || fo_conn_tls_own(tls, c->tls.cert, c->tls.key, why) != FO_OK) {
-        nng_tls_config_free(tls);
-        return NULL;
-    }
-    return tls;
-}
-
-/* Dials as the broker would. 0: connected. */
-static int
-dial_link(const struct fo_config *c, const char *url)
-{
-    nng_socket socket;
-    nng_dialer dialer;
-    nng_tls_config *tls = NULL;
-    int rv = nng_pub0_open(&socket);
-
-    if (rv != 0)
-        return rv;
-    rv = nng_dialer_create(&dialer, socket, url);
-    if (rv == 0 && strncmp(url, "tls+tcp:", 8) == 0) {
-        tls = link_tls(c);
-        rv = tls != NULL ? nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls) : NNG_EINVAL;
-    }
-    return rv == 0 ? nng_dialer_start(dialer, 0) : rv;      /* left open, as ask_door does */
+    snprintf(why, FO_TLS_WHY_BYTES, "no address that can be dialed");
+    if (fo_tls_is_address(url) && (fo_tls_name(url, NULL, name) != FO_OK || fo_tls_client(&files, name, &to.tls, why) != FO_OK
+        || fo_tls_client(&files, NULL, &to.tls_lenient, why) != FO_OK))
+        goto cleanup;
+    to.tls_name = name;
+    if (fo_reach_init(&reach, &to, NULL, NULL) != FO_OK)
+        goto cleanup;
+    is_there = fo_reach_try(&reach, PROBE_MS);
+    strcpy(why, reach.why);
+cleanup:
+    fo_reach_fini(&reach);
+    if (to.tls != NULL)
+        nng_tls_config_free(to.tls);
+    if (to.tls_lenient != NULL)
+        nng_tls_config_free(to.tls_lenient);
+    return is_there;
 }
 
 static void
@@ -294,12 +270,12 @@ doctor_check_peers(struct doctor *d)
         return;
     }
     for (unsigned i = 0; i < c->peers_count; i++) {
-        int rv = dial_link(c, c->peers[i].link);
-        if (rv == 0)
+        char why[FO_TLS_WHY_BYTES];
+        if (dial_link(c, c->peers[i].link, why))
             doctor_say(d, FINDING_OK, "peers", NULL, "%s answers at %s", c->peers[i].region, c->peers[i].link);
         else
             doctor_say(d, FINDING_WARN, "peers", "start that broker, or check its listen.link and peers here; events wait for it meanwhile",
-                "%s: %s: %s", c->peers[i].region, c->peers[i].link, nng_strerror(rv));
+                "%s: %s: %s", c->peers[i].region, c->peers[i].link, why);
     }
 }
 

@@ -22,7 +22,7 @@ struct explain_args {
 
 static const struct argp_option options[] = {
     { "tenant", OPT_TENANT, "NAME", 0, "the event's tenant (default: default)", 0 },
-    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration and use its public keys; one per region", 0 },
+    { "config", OPT_CONFIG, "FILE", 0, "ask the broker of this configuration at its listen.door (on this machine, where that is 0.0.0.0, [::] or *), with its public keys and TLS", 0 },
     { "keys", OPT_KEYS, "DIR", 0, "directory of the regions' public keys (*.pub), to check signatures with", 0 },
     { "ledger", OPT_LEDGER, "CONNINFO", 0, "show the ledger's row, too", 0 },
     { 0 },
@@ -31,12 +31,12 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Tell one event's whole story, and prove it.\n"
     "\v"
-    "Every broker given is asked. The batch's signature, the Merkle path from the event to the signed root, and each region's "
+    "Every broker given is asked; those on other machines are named by address (-b). The batch's signature, the Merkle path from the event to the signed root, and each region's "
     "signed ack are checked here with the public keys given, not by the brokers.\n"
     "\n"
     "Examples:\n"
     "  fanout explain 01931f6a-7c3e-7000-8000-0242ac120002 --keys .local/keys\n"
-    "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml --config us-west-2.yaml\n"
+    "  fanout explain order-123-paid --tenant acme --config us-east-1.yaml -b tls+tcp://broker.us-west-2.example.com:7101\n"
     "  fanout explain order-123-paid --ledger 'host=/run/postgresql dbname=fanout' --json\n"
     "\n"
     "A broker that does not answer stays in the story, as one that did not: what it knows is not told, and nothing follows from its silence.\n"
@@ -85,16 +85,17 @@ load_keys(const char *dir, struct fo_key_ring *ring)
     return CMD_USAGE;
 }
 
-/* One broker's answer. A broker that does not answer is complained about, and stays without one. region: as configured, or null. */
+/* One broker's answer. A broker that does not answer is complained about, and stays without one. expected: its region as configured, or
+ * null. CMD_USAGE: it is another's. */
 static int
-ask(const struct explain_args *a, struct story *s, const char *address, const char *region)
+ask(const struct explain_args *a, struct story *s, const char *address, const char *expected)
 {
     struct told *told = &s->told[s->count];
     fanout_client *client;
     json_t *answer;
     int rc = cmd_connect_to(&a->common, address, &client);
 
-    *told = (struct told){ .address = address, .region = region };
+    *told = (struct told){ .address = address, .region = expected };
     if (rc == CMD_OK)
         rc = cmd_call(client, address, json_pack("{s:s, s:s, s:s}", "op", "explain", "id", s->id, "tenant", s->tenant),
             a->common.timeout_ms, &answer);
@@ -103,8 +104,12 @@ ask(const struct explain_args *a, struct story *s, const char *address, const ch
     s->count++;
     if (rc != CMD_OK)
         return CMD_OK;
+    if ((rc = cmd_expect_region(address, expected, cmd_text(answer, "region", ""))) != CMD_OK) {
+        json_decref(answer);
+        return rc;
+    }
     told->answer = answer;
-    told->region = cmd_text(answer, "region", region);
+    told->region = cmd_text(answer, "region", expected);
     told->is_found = json_is_true(json_object_get(answer, "found"));
     if (told->is_found)
         proof_check_batch(answer, s->tenant, s->id, s->keys, &told->proof);
@@ -142,15 +147,15 @@ print_not_found(const struct story *s)
             "region's (-b), or no longer retained (--ledger)\n", s->id, s->tenant);
 }
 
-/* region: of each broker, or null where no configuration tells. */
 static int
-explain(const struct explain_args *a, const char *const *region, struct story *s)
+explain(const struct explain_args *a, struct story *s)
 {
     json_t *rows = NULL, *json;
     bool is_found;
 
     for (unsigned i = 0; i < a->common.brokers; i++) {
-        int rc = ask(a, s, a->common.broker[i], region[i]);
+        int rc = ask(a, s, a->common.broker[i], a->common.region[i]);
+
         if (rc != CMD_OK)
             return rc;
     }
@@ -180,9 +185,8 @@ cmd_explain(int argc, char **argv)
 {
     static const struct argp argp = { options, parse_option, "EVENT_ID", doc, children, NULL, NULL };
     struct explain_args args = { .tenant = "default" };
-    struct fo_config *config[CMD_BROKERS_MAX] = { NULL };
+    struct cmd_config config[CMD_BROKERS_MAX] = { 0 };
     struct fo_key_ring *ring = calloc(1, sizeof(*ring));
-    const char *region[CMD_BROKERS_MAX] = { NULL };
     struct story story = { 0 };
     int rc = CMD_USAGE;
 
@@ -196,14 +200,12 @@ cmd_explain(int argc, char **argv)
     }
     story.id = args.id;
     story.tenant = args.tenant;
-    for (unsigned i = 0; i < args.configs; i++)
-        region[args.common.brokers - args.configs + i] = config[i]->region;
-    rc = explain(&args, region, &story);
+    rc = explain(&args, &story);
 cleanup:
     for (unsigned i = 0; i < story.count; i++)
         json_decref(story.told[i].answer);
     for (unsigned i = 0; i < CMD_BROKERS_MAX; i++)
-        fo_config_destroy(config[i]);
+        cmd_config_fini(&config[i]);
     free(ring);
     return rc;
 }

@@ -48,6 +48,8 @@ make_certificates(void **state)
             "-out %s.pem", who, who, who, who);
         run(line);
     }
+    run("echo extendedKeyUsage=clientAuth > use && "
+        "openssl x509 -req -in ours.csr -CA ours-ca.pem -CAkey ours-ca.key -CAcreateserial -days 2 -extfile use -out clients-only.pem");
     run("chmod 600 *.key && echo nonsense > nonsense && chmod 600 nonsense && cp ours.key open.key && chmod 644 open.key");
     run("sed 's/^[A-Za-z0-9+]\\{64\\}$/AAAA/' ours.pem > damaged.pem");
     return 0;
@@ -224,6 +226,7 @@ a_bad_file_is_named(void **state)
     expect_fault(cert, key, in_dir("damaged.pem"), FO_ERR_CONFIG, "tls.ca", "damaged.pem");
     expect_fault(cert, in_dir("strange.key"), ca, FO_ERR_CONFIG, "tls.key", "strange.key");
     expect_fault(cert, key, in_dir("strange-ca.pem"), FO_ERR_CONFIG, "tls.ca", "strange-ca.pem");
+    expect_fault(in_dir("clients-only.pem"), key, ca, FO_ERR_CONFIG, "tls.key", "clients-only.pem, or that may not be used for servers");
     expect_fault(cert, in_dir("open.key"), ca, FO_ERR_PERMISSION, "tls.key", "open.key");
     expect_fault(NULL, NULL, NULL, FO_ERR_CONFIG, "tls", "tls.cert");
 }

@@ -279,10 +279,11 @@ test_nobody_there_is_unreachable(void **state)
     addresses[0] = url;
     o.addresses = addresses;
     o.address_count = 1;
-    o.connect_timeout_ms = 100;
+    o.connect_timeout_ms = 1000;
     assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
     assert_int_equal(fanout_ping(client, NULL), FANOUT_ERR_UNREACHABLE);
     assert_non_null(strstr(fanout_last_error(), url));
+    assert_non_null(strstr(fanout_last_error(), "connection refused"));
     assert_int_equal(publish(client, "custom", "1", 0, &results), FANOUT_ERR_UNREACHABLE);
     assert_int_equal(strlen(fanout_results_at(results, 0)->event_id), 36);
     fanout_results_free(results);
@@ -292,8 +293,44 @@ test_nobody_there_is_unreachable(void **state)
     addresses[0] = "tls+tcp://127.0.0.1:1";
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
     assert_non_null(strstr(fanout_last_error(), "tls_ca"));
+    o.tls_key = "client.key";
+    assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "tls_cert"));
     o.address_count = 0;
     assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+}
+
+static void
+test_as_many_addresses_as_regions(void **state)
+{
+    const char *addresses[65];
+    struct fanout_options o;
+    struct door door;
+    fanout_client *client;
+    char away[64], region[33];
+
+    (void)state;
+    door_open(&door, "us-east-1", 0);
+    snprintf(away, sizeof(away), "tcp://127.0.0.1:%d", door_free_port());
+    for (unsigned i = 0; i < 65; i++)
+        addresses[i] = i == 63 ? door.url : away;
+    fanout_options_init(&o);
+    o.addresses = addresses;
+    o.address_count = 65;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_ERR_INVALID);
+    assert_non_null(strstr(fanout_last_error(), "1 to 64"));
+    o.address_count = 64;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    assert_int_equal(fanout_ping(client, region), FANOUT_OK);
+    assert_string_equal(region, "us-east-1");
+    fanout_close(client);
+    o.address_count = 63;
+    o.connect_timeout_ms = 1000;
+    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
+    assert_int_equal(fanout_ping(client, region), FANOUT_ERR_UNREACHABLE);
+    assert_non_null(strstr(fanout_last_error(), " more"));     /* not all fit */
+    fanout_close(client);
+    door_close(&door);
 }
 
 static void
@@ -472,6 +509,7 @@ main(void)
         cmocka_unit_test(test_what_was_sent_and_not_answered_is_in_doubt),
         cmocka_unit_test(test_too_large_is_said_before_it_costs_the_connection),
         cmocka_unit_test(test_nobody_there_is_unreachable),
+        cmocka_unit_test(test_as_many_addresses_as_regions),
         cmocka_unit_test(test_the_next_address_takes_over_and_gives_back),
         cmocka_unit_test(test_a_lost_address_must_prove_itself),
         cmocka_unit_test(test_a_silent_broker_is_left_with_the_same_id),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The small parts of `fanout`: times and numbers as people write them, tables, and the guess at a mistyped name. */
+ * The small parts of `fanout`: times and numbers as people write them, tables, addresses, and the guess at a mistyped name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,6 +124,24 @@ test_exit_codes_are_stable(void **state)
     assert_int_equal(cmd_exit_of(FANOUT_ERR_WAIT), 5);
 }
 
+static void
+test_a_door_on_every_interface_is_reached_on_loopback(void **state)
+{
+    static const char *const door[][2] = {
+        { "tcp://0.0.0.0:7101", "tcp://127.0.0.1:7101" }, { "tls+tcp://0.0.0.0:7101", "tls+tcp://127.0.0.1:7101" },
+        { "tcp://*:7101", "tcp://127.0.0.1:7101" }, { "tls+tcp://:7101", "tls+tcp://127.0.0.1:7101" },
+        { "tls+tcp://[::]:7101", "tls+tcp://[::1]:7101" }, { "tcp://10.0.0.0:7101", "tcp://10.0.0.0:7101" },
+        { "tls+tcp://broker.example.com:7101", "tls+tcp://broker.example.com:7101" }, { "ipc:///run/fanout/*:1", "ipc:///run/fanout/*:1" },
+    };
+    char url[CMD_DOOR_BYTES];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(door) / sizeof(door[0]); i++) {
+        cmd_reachable_url(door[i][0], url);
+        assert_string_equal(url, door[i][1]);
+    }
+}
+
 int
 main(void)
 {
@@ -134,6 +152,7 @@ main(void)
         cmocka_unit_test(test_tables_line_up),
         cmocka_unit_test(test_durations_and_sizes_read_well),
         cmocka_unit_test(test_exit_codes_are_stable),
+        cmocka_unit_test(test_a_door_on_every_interface_is_reached_on_loopback),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
