@@ -117,11 +117,11 @@ say_silent(struct doctor *d, const char *url)
     if (is_stopped)
         snprintf(advice, sizeof(advice), "it is stopped, by SIGSTOP or a debugger: `kill -CONT %ld` lets it go on", d->holder);
     else
-        snprintf(advice, sizeof(advice), "see its log; perhaps it is still starting, waits for its disk, or was started with another listen.door. Restart it if that lasts; never start a second one");
+        snprintf(advice, sizeof(advice), "see its log; perhaps it is still starting, waits for its disk, or was started with another configuration. Restart it if that lasts; never start a second one");
     if (d->holder > 0)
         snprintf(pid, sizeof(pid), "%ld", d->holder);
-    doctor_say(d, FINDING_FAIL, "broker", advice, "runs%s (pid %s, which holds %s/lock), but does not answer at %s within %s", is_stopped ? ", stopped" : "", pid,
-        d->config->data_dir, url, table_ms(d->common.timeout_ms, ms));
+    doctor_say(d, FINDING_FAIL, "broker", advice, "runs%s (pid %s, which holds %s/lock), but does not answer at %s within %s: %s", is_stopped ? ", stopped" : "", pid,
+        d->config->data_dir, url, table_ms(d->common.timeout_ms, ms), fanout_last_error());
 }
 
 static void
