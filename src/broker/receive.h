@@ -30,6 +30,7 @@ struct fo_receive {
     const uint8_t *fingerprint_key;
     struct fo_source source[FO_REGIONS_MAX];
     struct { struct fo_instant from; unsigned count; uint64_t unlogged; } refusals;     /* logged in this second; not logged, for want of sense */
+    bool is_draining;                           /* batches are dropped and come again after the restart */
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again, but one is always taken */
 };
 
