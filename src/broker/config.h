@@ -7,8 +7,6 @@
 #include "base/names.h"
 #include "wire/error.h"
 
-enum fo_durability { FO_DURABILITY_POWER, FO_DURABILITY_PROCESS };
-
 struct fo_config_peer { char *region; char *link; /* URL of the peer's link listener */ };
 struct fo_config_type { char *type; char *lane; char *schema; /* path, or null */ };
 
