@@ -13,22 +13,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "adapter/journal_identity.h"
 #include "base/crc32c.h"
 #include "ports/log.h"
 
 enum { PAGE_BYTES = 4096 };             /* where pages are larger, the kernel still keeps account of blocks of this size */
-
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Only a full disk may pass; whatever else a write or a sync says is final, because asking again would get a lie. */
 static enum fo_err
@@ -163,7 +154,7 @@ wait_for_group(struct fo_journal_writer *w)
 {
     while (w->state != FO_WRITER_BUSY && !w->is_stopping)
         pthread_cond_wait(&w->cond, &w->mu);
-    while (w->state == FO_WRITER_BUSY && !w->is_stopping && w->retry_at_ms > monotonic_ms()) {
+    while (w->state == FO_WRITER_BUSY && !w->is_stopping && w->retry_at_ms > fo_monotonic_ms()) {
         struct timespec until = {w->retry_at_ms / 1000, w->retry_at_ms % 1000 * 1000000};
         pthread_cond_timedwait(&w->cond, &w->mu, &until);
     }
@@ -184,7 +175,7 @@ settle(struct fo_journal_writer *w, struct fo_group *g, enum fo_err err)
         w->retry_at_ms = 0;
     } else if (err == FO_ERR_NO_SPACE) {
         w->state = FO_WRITER_RETRY;
-        w->retry_at_ms = monotonic_ms() + FO_SEGMENTS_RETRY_MS;
+        w->retry_at_ms = fo_monotonic_ms() + FO_SEGMENTS_RETRY_MS;
     } else {
         atomic_store_explicit(&w->failed, err, memory_order_relaxed);
         w->state = FO_WRITER_FAILED;

@@ -34,6 +34,7 @@ FO_MUST_CHECK enum fo_err fo_identity_store(const char *dir, const struct fo_ide
 /* Of the running machine; "-" where the kernel does not say. */
 void fo_boot_id(char ret_text[FO_BOOT_ID_SIZE]);
 uint64_t fo_epoch_now(void);
+int64_t fo_monotonic_ms(void);
 /* Fills ret_fault with the path and errno's text and returns the errno as an error. */
 enum fo_err fo_errno_fault(struct fo_fault *ret_fault, const char *dir, const char *name, const char *doing);
 /* Writes all of it at that offset, however often it is interrupted. False: errno says why. */

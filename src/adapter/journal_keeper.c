@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "adapter/journal_identity.h"
@@ -25,15 +24,6 @@
 enum { ZERO_CHUNK_BYTES = 256 * 1024, SHRINK_BYTES = 1 << 20, SHRINK_EVERY_MS = 50, FILE_MODE = 0600, TEMPORARY_NAME_SIZE = FO_SEGMENT_NAME_SIZE };
 
 static _Alignas(FO_SEGMENT_HEADER_BYTES) const uint8_t zeros[ZERO_CHUNK_BYTES];     /* aligned as O_DIRECT demands */
-
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool
 has_trim_work(const struct fo_segments *s)
@@ -156,7 +146,7 @@ shrink_aside(struct fo_segments *s)
     char temporary[TEMPORARY_NAME_SIZE];
     bool is_left;
 
-    if (monotonic_ms() < s->shrink_at_ms) {
+    if (fo_monotonic_ms() < s->shrink_at_ms) {
         pthread_cond_timedwait(&s->keeper_cond, &s->mu, &until);
         return;
     }
@@ -165,7 +155,7 @@ shrink_aside(struct fo_segments *s)
     is_left = cut_shorter(s, temporary);
     pthread_mutex_lock(&s->mu);
     s->aside_count -= !is_left;
-    s->shrink_at_ms = monotonic_ms() + SHRINK_EVERY_MS;
+    s->shrink_at_ms = fo_monotonic_ms() + SHRINK_EVERY_MS;
 }
 
 /* With the lock held, which it lets go of meanwhile. Nothing is urgent: deletes, or waits for news. */
@@ -299,7 +289,7 @@ fo_keeper_ask_again(struct fo_segments *s)
 {
     if (s->spare != FO_SPARE_FAILED || s->spare_err != FO_ERR_NO_SPACE)
         return;
-    if (monotonic_ms() - s->spare_failed_at_ms < FO_SEGMENTS_RETRY_MS)
+    if (fo_monotonic_ms() - s->spare_failed_at_ms < FO_SEGMENTS_RETRY_MS)
         return;
     s->spare = FO_SPARE_NONE;
     pthread_cond_signal(&s->keeper_cond);
@@ -333,7 +323,7 @@ make_spare(struct fo_segments *s)
     pthread_mutex_lock(&s->mu);
     s->spare = err == FO_OK ? FO_SPARE_READY : FO_SPARE_FAILED;
     s->spare_err = err;
-    s->spare_failed_at_ms = monotonic_ms();
+    s->spare_failed_at_ms = fo_monotonic_ms();
     s->spare_fd = fd;
     pthread_cond_broadcast(&s->spare_cond);
 }

@@ -4,6 +4,7 @@
 #include "adapter/ledger_pg.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -197,7 +198,7 @@ take_ack(struct fo_ledger *l, const struct fo_record *rec)
     return FO_OK;
 }
 
-static void
+static enum fo_err
 skip_gap(struct fo_ledger *l)
 {
     struct fo_journal *j = l->config.journal;
@@ -206,39 +207,44 @@ skip_gap(struct fo_ledger *l)
 
     j->ops->stats(j, &stats);
     fo_log(FO_LOG_ERROR, "ledger_gap", FO_I("lsn", lsn), FO_I("first_lsn", stats.first_lsn));
-    if (stats.first_lsn <= lsn || j->ops->reader_seek(l->reader, stats.first_lsn) != FO_OK)
-        l->is_at_end = true;
+    return stats.first_lsn > lsn ? j->ops->reader_seek(l->reader, stats.first_lsn) : FO_ERR_CURSOR_GONE;
 }
 
 /* Fills the window as far as it and the journal go. */
-static void
+static enum fo_err
 read_ahead(struct fo_ledger *l)
 {
     const struct fo_journal_ops *ops = l->config.journal->ops;
     int64_t began_us = clock_ns(CLOCK_REALTIME) / 1000;
     struct fo_record rec;
-    enum fo_err err;
+    enum fo_err err = FO_OK;
 
     l->is_at_end = false;
     l->read_at_ns = clock_ns(CLOCK_MONOTONIC);
-    while (!l->is_at_end && fo_ledger_window_has_room(&l->window)) {
+    while (err == FO_OK && !l->is_at_end && fo_ledger_window_has_room(&l->window)) {
         err = ops->read_next(l->reader, 7, 1u << FO_RECORD_OWN | 1u << FO_RECORD_ACK, &rec);
         if (err == FO_OK) {
             l->last_at_us = rec.at.us;
             err = rec.type == FO_RECORD_OWN ? take_own(l, &rec) : take_ack(l, &rec);
             if (err != FO_OK)
                 fo_log(FO_LOG_ERROR, "ledger_record_not_understood", FO_E(err), FO_I("lsn", rec.lsn));
+            err = FO_OK;
         } else if (err == FO_ERR_CORRUPT) {
             fo_log(FO_LOG_ERROR, "ledger_record_damaged", FO_I("lsn", rec.lsn));
+            err = FO_OK;
         } else if (err == FO_ERR_CURSOR_GONE) {
-            skip_gap(l);
-        } else {
-            if (err != FO_ERR_NOT_FOUND)
-                fo_log(FO_LOG_ERROR, "ledger_cannot_read", FO_E(err));
+            err = skip_gap(l);
+        } else if (err == FO_ERR_NOT_FOUND) {
             l->is_at_end = true;
+            err = FO_OK;
         }
     }
+    if (err != FO_OK) {
+        snprintf(l->pg.error, sizeof l->pg.error, "journal at %" PRIu64 ": %s", ops->reader_lsn(l->reader), fo_err_text(err));
+        return err;
+    }
     l->writer.read_to = (struct fo_wall){ l->is_at_end ? began_us : l->last_at_us };
+    return FO_OK;
 }
 
 /* Before this, nothing waits for its acks any longer. While old records are read, time is the journal's own. */
@@ -333,11 +339,9 @@ finish(struct fo_ledger *l)
 {
     bool more = true;
 
-    while (l->is_connected && more) {
-        read_ahead(l);
-        if (write_due(l, &more) != FO_OK)
+    while (l->is_connected && more)
+        if (read_ahead(l) != FO_OK || write_due(l, &more) != FO_OK)
             break;
-    }
 }
 
 static void *
@@ -352,8 +356,7 @@ run(void *arg)
             go_down(l, err);
             continue;
         }
-        read_ahead(l);
-        if ((err = write_due(l, &more)) != FO_OK || (err = write_health(l)) != FO_OK)
+        if ((err = read_ahead(l)) != FO_OK || (err = write_due(l, &more)) != FO_OK || (err = write_health(l)) != FO_OK)
             go_down(l, err);
         else if (!more)
             rest(l);

@@ -52,7 +52,6 @@ unread_of(struct fo_nng_context *c)
 static void
 drop_client(struct fo_nng_context *c)
 {
-    atomic_fetch_add(&c->door->unread_closed, 1);
     fo_log(FO_LOG_WARN, "client_closed", FO_S("reason", "it does not read its answers"));
     nng_pipe_close(c->pipe);
 }

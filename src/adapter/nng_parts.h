@@ -97,7 +97,7 @@ struct fo_nng_door {
     atomic_uint sending;
     atomic_ullong sending_bytes;
     struct fo_nng_unread unread[FO_NNG_UNREAD_SLOTS];   /* by connection (its id's low bits) */
-    atomic_ullong refused, unread_closed;
+    atomic_ullong refused;
 };
 FO_MUST_CHECK enum fo_err fo_nng_door_open(struct fo_nng_door *door, const struct fo_nng_config *config, const struct fo_nng_tls *tls,
     struct fo_fault *ret_fault);

@@ -6,12 +6,11 @@
  *
  * but REM_POST may overtake ADD_POST, because they come on different threads. So an entry begins with ADD_PRE and ends with
  * REM_POST, and an ADD_POST without an entry is too late to matter. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "adapter/nng_parts.h"
+#include "adapter/nng_sockets.h"
 
 void
 fo_nng_pipes_init(struct fo_nng_pipes *pipes)
@@ -94,19 +93,6 @@ fo_nng_pipes_count_of(struct fo_nng_pipes *pipes, uint32_t listener)
     return n;
 }
 
-static bool
-is_same_remote(const nng_sockaddr *ours, const struct sockaddr_storage *theirs)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)theirs;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)theirs;
-
-    if (ours->s_family == NNG_AF_INET && theirs->ss_family == AF_INET)
-        return ours->s_in.sa_port == in->sin_port && ours->s_in.sa_addr == in->sin_addr.s_addr;
-    if (ours->s_family == NNG_AF_INET6 && theirs->ss_family == AF_INET6)
-        return ours->s_in6.sa_port == in6->sin6_port && memcmp(ours->s_in6.sa_addr, &in6->sin6_addr, 16) == 0;
-    return false;
-}
-
 bool
 fo_nng_pipes_has_remote(struct fo_nng_pipes *pipes, const struct sockaddr_storage *remote)
 {
@@ -114,7 +100,7 @@ fo_nng_pipes_has_remote(struct fo_nng_pipes *pipes, const struct sockaddr_storag
 
     pthread_mutex_lock(&pipes->mutex);
     for (unsigned i = 0; i < pipes->count && !has; i++)
-        has = is_same_remote(&pipes->pipes[i].remote, remote);
+        has = fo_nng_is_same_address(remote, &pipes->pipes[i].remote);
     pthread_mutex_unlock(&pipes->mutex);
     return has;
 }

@@ -13,14 +13,12 @@
  *      shutdown would do for the clients, but NNG's poll thread would then spin on the hang-up.)
  *
  * Whatever fails before step 3 leaves all as it was, and the caller closes the listener instead. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,6 +26,7 @@
 #include <unistd.h>
 
 #include "adapter/nng_parts.h"
+#include "adapter/nng_sockets.h"
 
 enum { SETTLE_MS = 10, DRAIN_ROUNDS = 5 };
 
@@ -40,73 +39,33 @@ sleep_ms(long ms)
         continue;
 }
 
-static in_port_t
-port_of(const struct sockaddr_storage *sa)
-{
-    return sa->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)sa)->sin6_port : ((const struct sockaddr_in *)sa)->sin_port;
-}
-
+/* At the listener's address? Connections to a listener on all addresses have local addresses of all kinds, and no other can have its port. */
 static bool
-is_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+is_at_address(int fd, const struct sockaddr_storage *address)
 {
-    if (a->ss_family != b->ss_family || a->ss_family == AF_UNIX || port_of(a) != port_of(b))
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+    struct sockaddr_storage local;
+    socklen_t n = sizeof(local);
+
+    memset(&local, 0, sizeof(local));
+    if (getsockname(fd, (struct sockaddr *)&local, &n) != 0 || local.ss_family != address->ss_family)
         return false;
-    if (a->ss_family == AF_INET6)
-        return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr, &((const struct sockaddr_in6 *)b)->sin6_addr, 16) == 0;
-    return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
-}
-
-/* A socket of this process at the listener's address? Of tcp the port suffices: wildcard listeners have local addresses of all kinds. */
-static bool
-is_at_address(int fd, const struct fo_nng_listener *l, struct sockaddr_storage *ret_local)
-{
-    socklen_t n = sizeof(*ret_local);
-
-    memset(ret_local, 0, sizeof(*ret_local));
-    if (getsockname(fd, (struct sockaddr *)ret_local, &n) != 0 || ret_local->ss_family != l->address.ss_family)
-        return false;
-    if (ret_local->ss_family == AF_UNIX)
-        return strcmp(((struct sockaddr_un *)ret_local)->sun_path, ((const struct sockaddr_un *)&l->address)->sun_path) == 0;
-    return port_of(ret_local) == port_of(&l->address);
-}
-
-static bool
-is_listening(int fd)
-{
-    int accepts = 0;
-    socklen_t n = sizeof(accepts);
-
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &n) == 0 && accepts != 0;
+    if (local.ss_family == AF_UNIX)
+        return strcmp(((struct sockaddr_un *)&local)->sun_path, ((const struct sockaddr_un *)address)->sun_path) == 0;
+    if (local.ss_family == AF_INET6)
+        return ((struct sockaddr_in6 *)&local)->sin6_port == in6->sin6_port
+            && (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) || memcmp(&((struct sockaddr_in6 *)&local)->sin6_addr, &in6->sin6_addr, 16) == 0);
+    return ((struct sockaddr_in *)&local)->sin_port == in->sin_port
+        && (in->sin_addr.s_addr == htonl(INADDR_ANY) || ((struct sockaddr_in *)&local)->sin_addr.s_addr == in->sin_addr.s_addr);
 }
 
 struct visit { struct fo_nng_listener *l; struct fo_nng_retired *retired; int substitute; };
-typedef bool (*visit_fn)(const struct visit *v, int fd, const struct sockaddr_storage *local);
-
-/* Calls back for each descriptor at the address until told to stop; returns the descriptor at which it was, or -1. */
-static int
-visit_descriptors(const struct visit *v, visit_fn visit)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    struct sockaddr_storage local;
-    struct dirent *entry;
-    int found = -1;
-
-    if (dir == NULL)
-        return -1;
-    while (found < 0 && (entry = readdir(dir)) != NULL) {
-        int fd = atoi(entry->d_name);
-
-        if (entry->d_name[0] != '.' && fd != dirfd(dir) && is_at_address(fd, v->l, &local) && visit(v, fd, &local))
-            found = fd;
-    }
-    closedir(dir);
-    return found;
-}
 
 static bool
-is_the_listener(const struct visit *v, int fd, const struct sockaddr_storage *local)
+is_the_listener(const void *ctx, int fd)
 {
-    return is_same_address(local, &v->l->address) && is_listening(fd);
+    return is_at_address(fd, &((const struct visit *)ctx)->l->address) && fo_nng_socket_is_listening(fd);
 }
 
 static void
@@ -119,22 +78,25 @@ note(struct fo_nng_retired *retired, int fd)
 }
 
 static bool
-note_any(const struct visit *v, int fd, const struct sockaddr_storage *local)
+note_any(const void *ctx, int fd)
 {
-    (void)local;
-    note(v->retired, fd);
+    const struct visit *v = ctx;
+
+    if (is_at_address(fd, &v->l->address))
+        note(v->retired, fd);
     return false;
 }
 
 static bool
-cut_unserved(const struct visit *v, int fd, const struct sockaddr_storage *local)
+cut_unserved(const void *ctx, int fd)
 {
+    const struct visit *v = ctx;
     struct sockaddr_storage remote;
     socklen_t n = sizeof(remote);
 
-    (void)local;
     memset(&remote, 0, sizeof(remote));
-    if (is_listening(fd) || (getpeername(fd, (struct sockaddr *)&remote, &n) == 0 && fo_nng_pipes_has_remote(&v->l->pipes, &remote)))
+    if (!is_at_address(fd, &v->l->address) || fo_nng_socket_is_listening(fd)
+        || (getpeername(fd, (struct sockaddr *)&remote, &n) == 0 && fo_nng_pipes_has_remote(&v->l->pipes, &remote)))
         return false;
     if (dup3(v->substitute, fd, O_CLOEXEC) == fd)
         note(v->retired, fd);
@@ -164,7 +126,7 @@ bool
 fo_nng_rescue_address(struct fo_nng_listener *l, struct fo_nng_retired *retired)
 {
     struct visit v = { .l = l, .retired = retired };
-    int listening = visit_descriptors(&v, is_the_listener);
+    int listening = fo_nng_sockets_find(is_the_listener, &v);
     bool is_free;
 
     if (listening < 0)
@@ -175,7 +137,7 @@ fo_nng_rescue_address(struct fo_nng_listener *l, struct fo_nng_retired *retired)
     is_free = quiet(listening) && dup3(v.substitute, listening, O_CLOEXEC) == listening;
     if (is_free) {
         note(retired, listening);
-        visit_descriptors(&v, cut_unserved);
+        (void)fo_nng_sockets_find(cut_unserved, &v);
     }
     close(v.substitute);
     return is_free;
@@ -185,7 +147,7 @@ void
 fo_nng_rescue_note(struct fo_nng_listener *l, struct fo_nng_retired *retired)
 {
     retired->left_count = 0;
-    visit_descriptors(&(struct visit){ .l = l, .retired = retired }, note_any);
+    (void)fo_nng_sockets_find(note_any, &(struct visit){ .l = l, .retired = retired });
 }
 
 /* The inode proves that the number still means the socket that was noted. */

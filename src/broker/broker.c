@@ -332,7 +332,7 @@ take_input(struct fo_broker *b, struct fo_input *in)
         take_answer(b, in);
         break;
     case FO_INPUT_STOP:
-        b->is_draining = b->intake.is_draining = true;
+        b->is_draining = b->intake.is_draining = b->receive.is_draining = true;
         b->forward.ack_delay = (struct fo_duration){ 0 };
         (void)fo_fetches_check_deadlines(&b->fetches, true);
         break;

@@ -8,8 +8,6 @@
 #include "wire/error.h"
 #include "wire/schema.h"
 
-enum fo_durability { FO_DURABILITY_POWER, FO_DURABILITY_PROCESS };
-
 struct fo_config_peer { char *region; char *link; /* URL of the peer's link listener */ };
 struct fo_config_type { char *type; char *lane; char *schema; /* path, or null */ };
 

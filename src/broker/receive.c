@@ -205,6 +205,8 @@ batch_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_batch 
     struct fo_chain_batch link = { 0 };
     enum fo_err err;
 
+    if (r->is_draining)
+        return;
     err = fo_batch_header_decode(frame, &b->header);
     if (err == FO_OK)
         err = claim(r, b, &link.prev);

@@ -38,6 +38,7 @@ struct fo_receive {
     struct fo_source source[FO_REGIONS_MAX];    /* by region index; [0]: no more than what was refused and names no known peer */
     struct fo_verdicts verdicts;                /* of peers, on our own events */
     struct fo_log_share refusals, unstaged;
+    bool is_draining;                           /* batches are dropped and come again after the restart */
     uint64_t queue_bytes_max;                   /* staged and not durable; beyond it frames are dropped and come again, but one is always taken */
 };
 

@@ -54,6 +54,13 @@ class Restart(unittest.TestCase):
             cluster.first.process.send_signal(signal.SIGINT)
             self.assertEqual(cluster.first.process.wait(30), 0)
 
+    def test_a_second_signal_does_not_begin_the_drain_anew(self):
+        with running(regions=["us-east-1"]) as cluster:
+            for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+                cluster.first.process.send_signal(number)
+            self.assertEqual(cluster.first.process.wait(30), 0)
+            self.assertEqual(len(cluster.first.log_lines("draining")), 1)
+
     def test_without_a_ledger_libpq_is_not_loaded(self):
         with running(regions=("us-east-1",)) as cluster:
             libraries = {Path(line.split()[-1]).name for line in Path(f"/proc/{cluster.first.process.pid}/maps").read_text().splitlines()}

@@ -237,7 +237,7 @@ fo_node_run(struct fo_node *n)
         count = fo_inbox_take(n->inbox, inputs, INPUTS_PER_STEP, wait_us(due, now));
         fo_clock_read(&n->clock, &now, &wall);
         for (unsigned i = 0; i < count; i++) {
-            if (inputs[i].kind != FO_INPUT_STOP)
+            if (inputs[i].kind != FO_INPUT_STOP || drain_until.ns != INT64_MAX)
                 continue;
             fo_notify("STOPPING=1");
             fo_log(FO_LOG_INFO, "draining");

@@ -221,6 +221,60 @@ all_listeners_killed_at_once_are_back_and_no_link_went_down(void **state)
     rig_close(&target);
 }
 
+/* A socket of our own at any port of 127.0.0.1, not NNG's. */
+static int
+listen_raw(int *ret_port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    socklen_t n = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* Another address, the same port: the door's death is not the link's. */
+static void
+a_killed_door_takes_no_connection_of_its_neighbour_along(void **state)
+{
+    struct rig target, source;
+    struct echo echo, source_echo;
+    struct fo_nng_peer peer = { .index = 1 };
+    char door[64], link[64];
+    int port;
+
+    (void)state;
+    close(listen_raw(&port));
+    snprintf(door, sizeof(door), "tcp://127.0.0.1:%d", port);
+    snprintf(link, sizeof(link), "tcp://127.0.0.2:%d", port);
+    rig_init(&target);
+    target.config.door = door;
+    target.config.link = link;
+    rig_open(&target);
+    echo_start(&echo, &target);
+    peer.url = link;
+    rig_init(&source);
+    source.config.peers = &peer;
+    source.config.peers_count = 1;
+    rig_open(&source);
+    echo_start(&source_echo, &source);
+    wait_for(&source_echo.ups, FO_LINK_CLASSES);
+    kill_until_revived(&target, &port, 1, "door");
+    for (unsigned cls = 0; cls < FO_LINK_CLASSES; cls++)
+        assert_int_equal(source.transport->ops->link_send(source.transport, 1, (enum fo_link_class)cls, FO_SLICE_LIT("frame")), FO_OK);
+    wait_for(&echo.frames, FO_LINK_CLASSES);
+    assert_int_equal(atomic_load(&source_echo.downs), 0);
+    echo_stop(&source_echo);
+    rig_close(&source);
+    echo_stop(&echo);
+    rig_close(&target);
+}
+
 static void
 a_killed_ipc_door_is_back(void **state)
 {
@@ -299,23 +353,6 @@ deaths_leave_no_descriptors_behind(void **state)
     rig_close(&rig);
 }
 
-/* A socket of our own at any port of 127.0.0.1, not NNG's. */
-static int
-listen_raw(int *ret_port)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET };
-    socklen_t n = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-    *ret_port = ntohs(at.sin_port);
-    return fd;
-}
-
 static void
 a_dialer_killed_by_its_server_is_back(void **state)
 {
@@ -385,6 +422,7 @@ main(void)
         cmocka_unit_test(a_killed_door_on_all_addresses_is_back),
         cmocka_unit_test(a_client_that_came_while_the_door_was_dead_is_served),
         cmocka_unit_test(all_listeners_killed_at_once_are_back_and_no_link_went_down),
+        cmocka_unit_test(a_killed_door_takes_no_connection_of_its_neighbour_along),
         cmocka_unit_test(a_killed_ipc_door_is_back),
         cmocka_unit_test(deaths_leave_no_descriptors_behind),
         cmocka_unit_test(a_dialer_killed_by_its_server_is_back),

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Acks that come after their rows, over the beginning of a new epoch: each row is settled by its own. */
+ * What the ledger makes of a journal with a past: acks that come after their rows, over the beginning of a new epoch, settle each row by its
+ * own; a journal that cannot be read stops it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "ledger_pg_fixture.h"
@@ -61,6 +64,45 @@ test_late_ack_settles_no_lost_row(void **state)
     shop_close(&s);
 }
 
+static struct fo_journal_ops broken_ops;
+
+static enum fo_err
+read_fails(struct fo_journal_reader *r, unsigned lane_mask, unsigned type_mask, struct fo_record *ret_rec)
+{
+    (void)r, (void)lane_mask, (void)type_mask, (void)ret_rec;
+    return FO_ERR_IO;
+}
+
+/* What has not been read is not complete, whatever the time. */
+static void
+test_journal_that_cannot_be_read(void **state)
+{
+    const struct fo_journal_ops *ops;
+    struct fo_ledger_status status;
+    struct shop s;
+
+    (void)state;
+    shop_open(&s, &pg, "unread", true);
+    ops = s.journal->ops;
+    shop_many(&s, FO_LANE_HIGH, 1, "u", 3, wall_us());
+    broken_ops = *ops;
+    broken_ops.read_next = read_fails;
+    s.journal->ops = &broken_ops;
+    shop_start(&s);
+    do {
+        usleep(1000);
+        fo_ledger_status(s.ledger, &status);
+    } while (strstr(status.error, "not connected yet") != NULL || (status.is_connected && status.lag_bytes > 0 && status.error[0] == '\0'));
+    assert_non_null(strstr(status.error, "journal at "));
+    shop_health(&s, WEST, "up", true, 1000, 0);
+    assert_int_equal(sql_long(s.owner, "SELECT count(complete_to) FROM fanout_ledger_cursor"), 0);
+    shop_stop(&s);
+    s.journal->ops = ops;
+    shop_start(&s);
+    shop_wait(&s, ROWS " WHERE is_settled", 3);
+    shop_close(&s);
+}
+
 static int
 setup(void **state)
 {
@@ -81,6 +123,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_ack_reaches_an_epoch_that_is_over),
         cmocka_unit_test(test_late_ack_settles_no_lost_row),
+        cmocka_unit_test(test_journal_that_cannot_be_read),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
