@@ -289,7 +289,7 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
         c->epoch_acked[i] = s->chain[i].durable.epoch;
         c->cum_seq[i] = s->chain[i].durable.seq;
         c->settled_seq[i] = r->store->settled_seq[peer][i];
-        c->settled_epoch[i] = fo_epochs_of(r->epochs, i, c->settled_seq[i]);
+        c->settled_epoch[i] = fo_epochs_said(r->epochs, i, c->settled_seq[i]);
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
         const struct fo_kept_exception *e = &s->exception[k];
