@@ -178,10 +178,10 @@ fo_link_offer(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch,
 }
 
 bool
-fo_link_wants_read(const struct fo_link *l, enum fo_lane *ret_lane)
+fo_link_wants_read(const struct fo_link *l, unsigned lanes, enum fo_lane *ret_lane)
 {
     for (int i = 0; i < FO_LANES; i++) {
-        if (l->lane[i].is_behind && has_room(l, i)) {
+        if ((lanes >> i & 1) && l->lane[i].is_behind && has_room(l, i)) {
             *ret_lane = i;
             return true;
         }
