@@ -392,6 +392,22 @@ trim(struct fo_broker *b)
     return b->trim_at;
 }
 
+/* Peers hold a later epoch of ours than we know: the data directory was made while the clock was behind, or is an old copy. They take all that
+ * this epoch says for what they have already. What was given out in it cannot reach them any more; what was not, can in a later one. */
+static void
+check_epoch(struct fo_broker *b)
+{
+    uint64_t theirs = b->receive.epoch_named, ours = b->intake.epoch;
+    bool has_begun;
+
+    if (theirs <= ours || theirs == b->epoch_told)
+        return;
+    b->epoch_told = theirs;
+    has_begun = fo_intake_begin_epoch(&b->intake, theirs + 1);
+    fo_log(FO_LOG_ERROR, "epoch_behind_peers", FO_I("epoch", ours), FO_I("peers_hold", theirs), FO_S("now", has_begun ? "a later epoch has begun" :
+        "events of this epoch cannot be delivered: stop, set the clock, begin with an empty data_dir, publish them again"));
+}
+
 struct fo_instant
 fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count)
 {
@@ -401,6 +417,7 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
     b->ctx.wall = wall;
     for (unsigned i = 0; i < count; i++)
         take_input(b, &inputs[i]);
+    check_epoch(b);
     if (!b->store.is_committing) {
         sealed = fo_intake_seal(&b->intake);
         fo_store_commit(&b->store);

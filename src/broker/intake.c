@@ -31,6 +31,16 @@ fo_intake_fini(struct fo_intake *in)
     fo_buf_fini(&in->answer);
 }
 
+bool
+fo_intake_begin_epoch(struct fo_intake *in, uint64_t epoch)
+{
+    for (int i = 0; i < FO_LANES; i++)
+        if (in->last_seq[i] > 0)
+            return false;
+    in->epoch = epoch;
+    return true;
+}
+
 static void
 fill_header(struct fo_intake *in, enum fo_lane lane, struct fo_batch *b)
 {

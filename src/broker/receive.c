@@ -170,6 +170,12 @@ mark_of(const struct fo_batch_header *h, const struct fo_target *t)
     return (struct fo_mark){ t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
 }
 
+static bool
+is_epoch(const struct fo_receive *r, uint64_t epoch)
+{
+    return epoch <= (uint64_t)r->ctx->wall.us / 1000 + EPOCH_AHEAD_MS_MAX;
+}
+
 /* Who it says it is from and what of it is for us. */
 static enum fo_err
 claim(struct fo_receive *r, struct fo_batch *b, struct fo_mark *ret_prev)
@@ -191,7 +197,7 @@ claim(struct fo_receive *r, struct fo_batch *b, struct fo_mark *ret_prev)
     }
     if (!(b->targets & 1))
         return FO_ERR_PROTO;
-    return h->epoch <= (uint64_t)r->ctx->wall.us / 1000 + EPOCH_AHEAD_MS_MAX ? FO_OK : FO_ERR_INVALID;
+    return is_epoch(r, h->epoch) ? FO_OK : FO_ERR_INVALID;
 }
 
 static void
@@ -428,6 +434,9 @@ control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slic
         return;
     }
     r->ctx->counters.acks_received += frame->kind == FO_FRAME_ACK;
+    for (int i = 0; i < FO_LANES; i++)
+        if (c.epoch_acked[i] > r->epoch_named && is_epoch(r, c.epoch_acked[i]))
+            r->epoch_named = c.epoch_acked[i];
     apply_acks(r, (unsigned)peer, &c, bytes);
     forget_settled(&r->source[peer], c.settled_seq);
     if (fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct))

@@ -406,6 +406,33 @@ a_place_that_cannot_be_read_stops_one_lane_and_not_for_good(void **state)
     assert_int_equal(w.broker->forward.peer[PEER].unreadable[FO_LANE_NORMAL].since.ns, 0);
 }
 
+/* A new data directory, made while the clock was behind: the peer would take its batches for old ones. */
+static void
+a_new_directory_goes_on_above_what_peers_hold(void **state)
+{
+    static struct fo_control ack = { .epoch_acked = { 0, EPOCH + 100, 0 }, .cum_seq = { 0, 9, 0 } };
+
+    (void)state;
+    peer_says(&ack);
+    ask(1, "{\"type\":\"custom\",\"targets\":[\"us-west-2\"]}");
+    store_all();
+    assert_int_equal(w.sent.epoch, EPOCH + 101);
+    assert_int_equal(w.sent.first_seq, 1);
+    peer_says(&ack);                        /* of the old directory's events: none of today's */
+    assert_int_equal(w.broker->forward.peer[PEER].link.lane[FO_LANE_NORMAL].acked_seq, 0);
+    fo_broker_destroy(w.broker);
+    ports_crash(&w.ports);
+    start();
+    assert_int_equal(w.broker->intake.epoch, EPOCH + 101);
+    ack.epoch_acked[FO_LANE_NORMAL] = EPOCH + 200;
+    peer_says(&ack);                        /* too late: what was given out would be another event */
+    assert_int_equal(w.broker->intake.epoch, EPOCH + 101);
+    ack.epoch_acked[FO_LANE_NORMAL] = UINT64_MAX;
+    peer_says(&ack);
+    assert_int_equal(w.broker->receive.epoch_named, EPOCH + 200);
+    ack.epoch_acked[FO_LANE_NORMAL] = EPOCH + 100;
+}
+
 int
 main(void)
 {
@@ -414,7 +441,7 @@ main(void)
         TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
         TEST(acks_count_while_the_disk_is_full), TEST(what_waits_for_the_disk_is_counted_as_memory), TEST(nothing_is_taken_from_peers_that_cannot_be_stored),
         TEST(batches_that_alternate_take_no_room_for_all_that_is_left), TEST(events_that_wait_for_peers_are_bounded),
-        TEST(a_place_that_cannot_be_read_stops_one_lane_and_not_for_good) };
+        TEST(a_place_that_cannot_be_read_stops_one_lane_and_not_for_good), TEST(a_new_directory_goes_on_above_what_peers_hold) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
