@@ -2,6 +2,7 @@
 #include "broker/parts.h"
 
 #include "base/assert.h"
+#include "broker/answer.h"
 #include "broker/paths.h"
 #include "broker/recover.h"
 #include "ports/log.h"
@@ -178,24 +179,6 @@ fo_broker_regions(const struct fo_broker *b)
 }
 
 static void
-reply(struct fo_broker *b, uint64_t request, enum fo_encoding enc, enum fo_err err, struct fo_buf *out)
-{
-    if (err != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    b->ctx.transport->ops->door_reply(b->ctx.transport, request, err == FO_OK ? fo_buf_slice(out) : fo_fallback_answer(enc));
-    fo_buf_fini(out);
-}
-
-static void
-reply_fault(struct fo_broker *b, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
-{
-    struct fo_buf out;
-
-    fo_buf_init(&out);
-    reply(b, request, enc, fo_error_answer_encode(enc, fault, retry_ms, &out), &out);
-}
-
-static void
 reply_json(struct fo_broker *b, uint64_t request, enum fo_encoding enc, json_t *json)
 {
     struct fo_buf out;
@@ -204,7 +187,8 @@ reply_json(struct fo_broker *b, uint64_t request, enum fo_encoding enc, json_t *
     fo_buf_init(&out);
     err = json == NULL ? FO_ERR_NO_MEMORY : fo_json_answer_encode(enc, json, &out);
     json_decref(json);
-    reply(b, request, enc, err, &out);
+    fo_answer_send(&b->ctx, request, enc, err, fo_buf_slice(&out));
+    fo_buf_fini(&out);
 }
 
 static void
@@ -215,7 +199,7 @@ ask(struct fo_broker *b, uint64_t request, const struct fo_request *req)
     if (b->queries != NULL && fo_queries_ask(b->queries, request, req, fo_store_hurry(&b->store), b->ctx.wall) == FO_OK)
         return;
     (void)fo_fault_set(&fault, FO_ERR_BUSY, "", "fewer questions at once");
-    reply_fault(b, request, req->encoding, &fault, RETRY_BUSY_MS);
+    fo_answer_refuse(&b->ctx, request, req->encoding, &fault, RETRY_BUSY_MS);
 }
 
 /* What waits for peers fills this region's share of the journal. The rest is for what peers send: if every region kept its share only,
@@ -243,14 +227,14 @@ take_request(struct fo_broker *b, struct fo_input *in)
     fo_buf_init(&scratch);
     if (fo_request_decode(in->msg.body, &scratch, &req, &fault) != FO_OK) {
         b->ctx.counters.refused_events++;
-        reply_fault(b, in->request, is_json ? FO_ENC_JSON : FO_ENC_MSGPACK, &fault, 0);
+        fo_answer_refuse(&b->ctx, in->request, is_json ? FO_ENC_JSON : FO_ENC_MSGPACK, &fault, 0);
     } else {
         switch (req.op) {
         case FO_OP_PUBLISH:
             if (is_share_used(b) && !b->is_draining) {
                 b->ctx.counters.refused_events += req.events_count;
                 (void)fo_fault_set(&fault, FO_ERR_NO_SPACE, "", "fewer events that wait for peers: they fill this region's share of journal.bytes_max, and are kept");
-                reply_fault(b, in->request, req.encoding, &fault, RETRY_NO_SPACE_MS);
+                fo_answer_refuse(&b->ctx, in->request, req.encoding, &fault, RETRY_NO_SPACE_MS);
                 break;
             }
             fo_intake_publish(&b->intake, in->request, &req, &in->msg, &scratch);

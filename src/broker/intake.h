@@ -29,7 +29,6 @@ struct fo_intake {
     uint64_t last_seq[FO_LANES];                    /* given out */
     uint64_t tail_seq[FO_REGIONS_MAX][FO_LANES];    /* sealed: the next header's prev_seq */
     uint8_t prev_root[FO_LANES][FO_HASH_BYTES];
-    struct fo_buf answer;
     bool is_draining;                               /* refuses everything new */
 };
 

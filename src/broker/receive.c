@@ -162,14 +162,6 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     return FO_OK;
 }
 
-static struct fo_mark
-mark_of(const struct fo_batch_header *h, const struct fo_target *t)
-{
-    if (t->prev_seq == 0)
-        return (struct fo_mark){ 0, 0 };
-    return (struct fo_mark){ t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
-}
-
 static bool
 is_epoch(const struct fo_receive *r, uint64_t epoch)
 {
@@ -193,7 +185,7 @@ claim(struct fo_receive *r, struct fo_batch *b, struct fo_mark *ret_prev)
         if (region >= 0)
             b->targets |= 1ull << region;
         if (region == 0)
-            *ret_prev = mark_of(h, &h->target[i]);
+            *ret_prev = fo_batch_previous(h, i);
     }
     if (!(b->targets & 1))
         return FO_ERR_PROTO;
