@@ -399,6 +399,7 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
 
     b->ctx.now = now;
     b->ctx.wall = wall;
+    b->fetches.backlog.step_bytes = 0;
     for (unsigned i = 0; i < count; i++)
         take_input(b, &inputs[i]);
     check_epoch(b);

@@ -183,7 +183,7 @@ setup(void **state)
     w.config.limits.pending_bytes_max = 64 << 20;
     w.config.limits.request_bytes_max = w.config.limits.batch_bytes_max = 1 << 20;
     w.config.limits.pending_events_max = 10000;
-    w.config.limits.event_bytes_max = 65536;
+    w.config.limits.event_bytes_max = 262144;
     w.config.limits.batch_events_max = FO_BATCH_EVENTS_MAX;
     ports_init(&w.ports);
     w.ports.on_send = on_send;
@@ -433,6 +433,31 @@ a_new_directory_goes_on_above_what_peers_hold(void **state)
     ack.epoch_acked[FO_LANE_NORMAL] = EPOCH + 100;
 }
 
+/* Fetches that find nothing read much; together no more in one step than the loop can spare. */
+static void
+fetches_of_one_step_share_what_is_read(void **state)
+{
+    enum { FETCHES = 5, EVENTS = 40 };
+    static char text[300 << 10];
+    struct fo_input in[FETCHES];
+
+    (void)state;
+    for (unsigned i = 0; i < EVENTS; i++) {
+        sprintf(text, "{\"type\":\"custom\",\"data\":{\"pad\":\"%0250000d\"}}", 0);
+        ask(0, text);
+        w.answer[0][0] = '\0';
+        store_all();
+    }
+    for (unsigned i = 0; i < FETCHES; i++) {
+        sprintf(text, "{\"op\":\"fetch\",\"from\":\"earliest\",\"filter\":{\"type\":[\"none%u\"]},\"waitMs\":0}", i);
+        in[i] = ports_input(&w.ports, FO_INPUT_REQUEST, 1 + i, fo_slice_str(text));
+    }
+    (void)step(in, FETCHES);
+    for (unsigned i = 0; i < FETCHES; i++)
+        assert_non_null(strstr(w.answer[1 + i], "\"cursor\""));
+    assert_in_range(w.broker->fetches.backlog.step_bytes, 8 << 20, (8 << 20) + (FETCHES + 1) * 260000);
+}
+
 int
 main(void)
 {
@@ -441,7 +466,8 @@ main(void)
         TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
         TEST(acks_count_while_the_disk_is_full), TEST(what_waits_for_the_disk_is_counted_as_memory), TEST(nothing_is_taken_from_peers_that_cannot_be_stored),
         TEST(batches_that_alternate_take_no_room_for_all_that_is_left), TEST(events_that_wait_for_peers_are_bounded),
-        TEST(a_place_that_cannot_be_read_stops_one_lane_and_not_for_good), TEST(a_new_directory_goes_on_above_what_peers_hold) };
+        TEST(a_place_that_cannot_be_read_stops_one_lane_and_not_for_good), TEST(a_new_directory_goes_on_above_what_peers_hold),
+        TEST(fetches_of_one_step_share_what_is_read) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
