@@ -59,5 +59,3 @@ const struct fo_hit *fo_audience_hit(const struct fo_audience *a, uint32_t hit);
 void fo_audience_forget_hits(struct fo_audience *a);
 /* Takes those of a group off that are over time, all: every one. The group is gone with the last. */
 struct fo_parked *fo_audience_take(struct fo_audience *a, struct fo_group *g, struct fo_instant now, bool all);
-/* True: the record is handed to subscribers. */
-static inline bool fo_batch_is_shown(const struct fo_batch *b, uint32_t i) { return b->is_own || b->verdict[i] == 0; }

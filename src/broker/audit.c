@@ -9,6 +9,7 @@
 #include "broker/audit.h"
 
 #include "broker/audit_walk.h"
+#include "broker/batch.h"
 #include "wire/json.h"
 
 #include <inttypes.h>
@@ -114,15 +115,6 @@ count_own_batch(struct counting *c)
         count_own_event(c, i, is_in_ledger);
 }
 
-/* The event before the batch that was meant for its i-th target. */
-static struct fo_mark
-previous_of(const struct fo_batch_header *h, unsigned i)
-{
-    const struct fo_target *t = &h->target[i];
-
-    return (struct fo_mark){ t->prev_seq == 0 ? 0 : t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
-}
-
 static void
 count_received_batch(struct counting *c)
 {
@@ -135,7 +127,7 @@ count_received_batch(struct counting *c)
     if (!c->has_batch[h->lane] && !c->walk.has_checkpoint)
         for (unsigned i = 0; i < h->target_count; i++)
             if (fo_context_region(c->walk.ctx, h->target[i].region) == 0)
-                f->trimmed = *last = previous_of(h, i);
+                f->trimmed = *last = fo_batch_previous(h, i);
     c->has_batch[h->lane] = true;
     for (uint32_t i = 0; i < h->count; i++) {
         bool is_asked = fo_audit_walk_event(&c->walk, i, &e);

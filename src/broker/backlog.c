@@ -7,8 +7,9 @@
 
 #include <stdio.h>
 
-/* Read for one request in one step; a filter that matches nothing in it gets an empty answer and a moved cursor. */
-enum { STEP_BYTES_MAX = 8 << 20 };
+/* Read in one step for all requests; and for each of those that come when it is spent. A filter that matches nothing in it gets an empty
+ * answer and a moved cursor. */
+enum { STEP_BYTES_MAX = 8 << 20, STEP_BYTES_MIN = 64 << 10 };
 
 /* What lower lanes may add to an answer that has a high event: it is not to wait for many others that are read for its company. */
 enum { COMPANY_BYTES_MAX = 16 << 10 };
@@ -97,6 +98,13 @@ let_readers_go(struct fo_backlog *b)
     }
 }
 
+static void
+count_read(struct reading *g, uint64_t bytes)
+{
+    g->bytes += bytes;
+    g->b->step_bytes += bytes;
+}
+
 static enum fo_err
 read_at(struct fo_backlog *b, struct source *s, uint64_t lsn, struct fo_record *ret_rec)
 {
@@ -158,7 +166,7 @@ enter_record(struct reading *g, struct source *s, const struct fo_record *rec)
 {
     enum fo_err err;
 
-    g->bytes += rec->body.n;
+    count_read(g, rec->body.n);
     s->next_lsn = rec->next_lsn;
     s->at = rec->at;
     s->is_clean = rec->type == FO_RECORD_OWN || rec->lsn >= g->b->clean_from_lsn;
@@ -171,7 +179,7 @@ enter_record(struct reading *g, struct source *s, const struct fo_record *rec)
 static void
 enter_kept(struct reading *g, struct source *s, const struct fo_batch *b, uint64_t next_lsn)
 {
-    g->bytes += b->frame.n;
+    count_read(g, b->frame.n);
     s->next_lsn = next_lsn;
     s->at = b->at;
     s->is_clean = b->is_own || b->lsn >= g->b->clean_from_lsn;
@@ -241,7 +249,8 @@ static enum fo_err
 load(struct reading *g, struct source *s)
 {
     while (!s->is_at_end && (!s->has_batch || !find_event(g, s))) {
-        enum fo_err err = g->bytes <= STEP_BYTES_MAX ? read_record(g, s) : FO_ERR_BUSY;
+        bool is_enough = g->b->step_bytes > STEP_BYTES_MAX && g->bytes > STEP_BYTES_MIN;
+        enum fo_err err = is_enough ? FO_ERR_BUSY : read_record(g, s);
 
         if (err != FO_OK)
             return err;

@@ -26,6 +26,7 @@ struct fo_backlog {
     struct fo_tail tail;
     struct fo_backlog_reader reader[FO_BACKLOG_READERS_MAX];
     uint64_t uses;
+    uint64_t step_bytes;                /* read in this step; whoever begins one sets it to 0 */
 };
 
 enum fo_backlog_end {

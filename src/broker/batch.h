@@ -4,6 +4,7 @@
  * and handed on. Pooled; the pool's size is bounded by what may be pending. */
 #pragma once
 #include "broker/context.h"
+#include "core/chain.h"
 
 struct fo_batch {
     struct fo_batch *next;
@@ -24,6 +25,15 @@ struct fo_batch {
     uint64_t lsn;
 };
 
+/* The event before the batch that was meant for its i-th target; zeros: none. */
+static inline struct fo_mark fo_batch_previous(const struct fo_batch_header *h, unsigned i)
+{
+    const struct fo_target *t = &h->target[i];
+
+    return (struct fo_mark){ t->prev_seq == 0 ? 0 : t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
+}
+/* Whether its i-th event is handed to subscribers. */
+static inline bool fo_batch_is_shown(const struct fo_batch *b, uint32_t i) { return b->is_own || b->verdict[i] == 0; }
 /* Memory that it takes. */
 static inline uint64_t fo_batch_bytes(const struct fo_batch *b) { return sizeof *b + b->frame.n; }
 static inline uint64_t fo_batch_last_seq(const struct fo_batch *b) { return b->header.first_seq + b->count - 1; }

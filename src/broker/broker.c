@@ -2,6 +2,7 @@
 #include "broker/parts.h"
 
 #include "base/assert.h"
+#include "broker/answer.h"
 #include "broker/paths.h"
 #include "broker/recover.h"
 #include "ports/log.h"
@@ -187,24 +188,6 @@ fo_broker_epochs(const struct fo_broker *b)
 }
 
 static void
-reply(struct fo_broker *b, uint64_t request, enum fo_encoding enc, enum fo_err err, struct fo_buf *out)
-{
-    if (err != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    b->ctx.transport->ops->door_reply(b->ctx.transport, request, err == FO_OK ? fo_buf_slice(out) : fo_fallback_answer(enc));
-    fo_buf_fini(out);
-}
-
-static void
-reply_fault(struct fo_broker *b, uint64_t request, enum fo_encoding enc, const struct fo_fault *fault, uint32_t retry_ms)
-{
-    struct fo_buf out;
-
-    fo_buf_init(&out);
-    reply(b, request, enc, fo_error_answer_encode(enc, fault, retry_ms, &out), &out);
-}
-
-static void
 reply_json(struct fo_broker *b, uint64_t request, enum fo_encoding enc, json_t *json)
 {
     struct fo_buf out;
@@ -213,7 +196,8 @@ reply_json(struct fo_broker *b, uint64_t request, enum fo_encoding enc, json_t *
     fo_buf_init(&out);
     err = json == NULL ? FO_ERR_NO_MEMORY : fo_json_answer_encode(enc, json, &out);
     json_decref(json);
-    reply(b, request, enc, err, &out);
+    fo_answer_send(&b->ctx, request, enc, err, fo_buf_slice(&out));
+    fo_buf_fini(&out);
 }
 
 static void
@@ -224,7 +208,7 @@ ask(struct fo_broker *b, uint64_t request, const struct fo_request *req)
     if (b->queries != NULL && fo_queries_ask(b->queries, request, req, fo_store_hurry(&b->store), b->ctx.wall) == FO_OK)
         return;
     (void)fo_fault_set(&fault, FO_ERR_BUSY, "", "fewer questions at once");
-    reply_fault(b, request, req->encoding, &fault, RETRY_BUSY_MS);
+    fo_answer_refuse(&b->ctx, request, req->encoding, &fault, RETRY_BUSY_MS);
 }
 
 static void
@@ -238,7 +222,7 @@ take_request(struct fo_broker *b, struct fo_input *in)
     fo_buf_init(&scratch);
     if (fo_request_decode(in->msg.body, &scratch, &req, &fault) != FO_OK) {
         b->ctx.counters.refused_events++;
-        reply_fault(b, in->request, is_json ? FO_ENC_JSON : FO_ENC_MSGPACK, &fault, 0);
+        fo_answer_refuse(&b->ctx, in->request, is_json ? FO_ENC_JSON : FO_ENC_MSGPACK, &fault, 0);
     } else {
         switch (req.op) {
         case FO_OP_PUBLISH:
@@ -382,6 +366,22 @@ trim(struct fo_broker *b)
     return b->trim_at;
 }
 
+/* Peers hold a later epoch of ours than we know: the data directory was made while the clock was behind, or is an old copy. They take all that
+ * this epoch says for what they have already. What was given out in it cannot reach them any more; what was not, can in a later one. */
+static void
+check_epoch(struct fo_broker *b)
+{
+    uint64_t theirs = b->receive.epoch_named, ours = b->intake.epoch;
+    bool has_begun;
+
+    if (theirs <= ours || theirs == b->epoch_told)
+        return;
+    b->epoch_told = theirs;
+    has_begun = fo_intake_begin_epoch(&b->intake, theirs + 1);
+    fo_log(FO_LOG_ERROR, "epoch_behind_peers", FO_I("epoch", ours), FO_I("peers_hold", theirs), FO_S("now", has_begun ? "a later epoch has begun" :
+        "events of this epoch cannot be delivered: stop, set the clock, begin with an empty data_dir, publish them again"));
+}
+
 struct fo_instant
 fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, struct fo_input *inputs, unsigned count)
 {
@@ -389,8 +389,10 @@ fo_broker_step(struct fo_broker *b, struct fo_instant now, struct fo_wall wall, 
 
     b->ctx.now = now;
     b->ctx.wall = wall;
+    b->fetches.backlog.step_bytes = 0;
     for (unsigned i = 0; i < count; i++)
         take_input(b, &inputs[i]);
+    check_epoch(b);
     if (!b->store.is_committing) {
         sealed = fo_intake_seal(&b->intake);
         fo_store_commit(&b->store);

@@ -30,7 +30,7 @@ fo_feed_batch(struct fo_context *ctx, const struct fo_batch *b)
 
     fo_buf_init(&body);
     for (uint32_t i = 0; i < b->count; i++)
-        if (b->is_own || b->verdict[i] == 0)
+        if (fo_batch_is_shown(b, i))
             publish(ctx, b->record[i], &body);
     fo_buf_fini(&body);
 }

@@ -8,6 +8,7 @@
 
 enum { PUMP_BATCHES_MAX = 64 };         /* read back per peer and step, so that the loop stays responsive */
 enum { RETRANSMIT_MS_MAX = 5000 };
+enum { UNREADABLE_RETRY_MS = 250, UNREADABLE_MS_MAX = 5000, UNREADABLE_STEP_BYTES = 4096 };     /* then it counts as damaged, block by block */
 
 /* A source takes the delay of acks for the path's: it stays small beside what its window and its retransmission bear. */
 static struct fo_duration
@@ -213,7 +214,40 @@ send_read_back(struct fo_forward *f, unsigned peer, enum fo_lane lane, const str
         fo_forward_send(f, peer, fo_lane_class(lane), rec->body);
 }
 
-/* Reads one record for the lane, which follows again at the end. False: the journal cannot be read now. */
+/* An error may pass. One that stays is of the disk, and only what stands there is given up, as if it were damaged: in steps that double,
+ * so that a large hole is left behind, too. */
+static void
+note_unreadable(struct fo_forward *f, unsigned peer, enum fo_lane lane, enum fo_err err)
+{
+    struct fo_unreadable *u = &f->peer[peer].unreadable[lane];
+    struct fo_link *l = &f->peer[peer].link;
+    uint64_t from = l->lane[lane].read_lsn, next = from + u->step_bytes;
+    bool is_ours = err == FO_ERR_NO_MEMORY || err == FO_ERR_FULL;   /* nothing of the record's */
+
+    if (u->since.ns == 0) {
+        *u = (struct fo_unreadable){ .since = f->ctx->now, .step_bytes = UNREADABLE_STEP_BYTES };
+        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", from), FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("lane", fo_lane_name(lane)));
+    } else if (!is_ours && fo_instant_since(f->ctx->now, u->since).ns >= UNREADABLE_MS_MAX * 1000000ll) {
+        fo_log(FO_LOG_ERROR, "journal_unreadable_skipped", FO_E(err), FO_I("lsn", from), FO_I("bytes", u->step_bytes), FO_S("peer", fo_context_name(f->ctx, peer)),
+            FO_S("lane", fo_lane_name(lane)));
+        fo_link_read_past(l, lane, next < f->stored_lsn ? next : f->stored_lsn, next >= f->stored_lsn);
+        u->step_bytes *= 2;
+    }
+    u->retry_at = fo_instant_add(f->ctx->now, fo_duration_ms(UNREADABLE_RETRY_MS));
+}
+
+static void
+note_readable(struct fo_forward *f, unsigned peer, enum fo_lane lane)
+{
+    struct fo_unreadable *u = &f->peer[peer].unreadable[lane];
+
+    if (u->since.ns == 0)
+        return;
+    fo_log(FO_LOG_INFO, "journal_read_again", FO_S("peer", fo_context_name(f->ctx, peer)), FO_S("lane", fo_lane_name(lane)));
+    *u = (struct fo_unreadable){ 0 };
+}
+
+/* Reads one record for the lane, which follows again at the end. False: not now. */
 static bool
 read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
 {
@@ -229,6 +263,8 @@ read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
         err = ops->reader_seek(p->reader[lane], from);
     if (err == FO_OK)
         err = ops->read_next(p->reader[lane], 1u << lane, 1u << FO_RECORD_OWN, &rec);
+    if (err == FO_OK || err == FO_ERR_NOT_FOUND || err == FO_ERR_CORRUPT)
+        note_readable(f, peer, lane);
     if (err == FO_ERR_NOT_FOUND || (err == FO_OK && rec.lsn >= f->stored_lsn)) {
         fo_link_read_past(&p->link, lane, from < f->stored_lsn ? f->stored_lsn : from, true);
         close_reader(f, peer, lane);
@@ -240,13 +276,23 @@ read_one(struct fo_forward *f, unsigned peer, enum fo_lane lane)
         return true;
     }
     if (err != FO_OK) {
-        fo_log(FO_LOG_ERROR, "journal_read_failed", FO_E(err), FO_I("lsn", from), FO_S("peer", fo_context_name(f->ctx, peer)));
+        note_unreadable(f, peer, lane, err);
         return false;
     }
     send_read_back(f, peer, lane, &rec);
     if (p->link.lane[lane].read_lsn == rec.lsn)
         close_reader(f, peer, lane);    /* it cannot be sent now, and a reader keeps its file */
     return true;
+}
+
+static unsigned
+readable_lanes(const struct fo_forward *f, unsigned peer)
+{
+    unsigned lanes = 0;
+
+    for (int i = 0; i < FO_LANES; i++)
+        lanes |= fo_instant_is_before(f->ctx->now, f->peer[peer].unreadable[i].retry_at) ? 0 : 1u << i;
+    return lanes;
 }
 
 bool
@@ -256,11 +302,12 @@ fo_forward_pump(struct fo_forward *f)
 
     for (unsigned p = 1; p < f->ctx->regions.count; p++) {
         enum fo_lane lane;
+        unsigned lanes = readable_lanes(f, p);
         int left = PUMP_BATCHES_MAX;
 
-        while (left > 0 && fo_link_wants_read(&f->peer[p].link, &lane)) {
+        while (left > 0 && fo_link_wants_read(&f->peer[p].link, lanes, &lane)) {
             if (!read_one(f, p, lane))
-                break;
+                lanes &= ~(1u << lane);     /* the others go on */
             left--;
         }
         has_more |= left == 0;

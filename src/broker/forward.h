@@ -7,6 +7,8 @@
 #include "core/health.h"
 #include "core/link.h"
 
+/* What a lane reads back cannot be read: since when, when it is tried again, and how far it steps then if it must. */
+struct fo_unreadable { struct fo_instant since, retry_at; uint64_t step_bytes; };
 struct fo_unacked { uint64_t bytes; uint32_t batches; bool is_awaited; };
 
 struct fo_peer {
@@ -16,6 +18,7 @@ struct fo_peer {
     fo_region_set reaches;                          /* whom the peer says it reaches */
     struct fo_slot *slots;
     struct fo_journal_reader *reader[FO_LANES];     /* open only while the lane is behind */
+    struct fo_unreadable unreadable[FO_LANES];      /* since.ns 0: it can be read */
     uint64_t session;                               /* the peer's process, 0 not heard yet */
     struct fo_instant restarted_at;                 /* when everything was sent again for a new one */
     struct fo_wall newest_sent_at;                  /* its clock, by whatever way it came */

@@ -2,6 +2,7 @@
 #include "broker/intake.h"
 
 #include "base/uuid.h"
+#include "broker/answer.h"
 #include "ports/log.h"
 #include "wire/fingerprint.h"
 
@@ -18,7 +19,6 @@ fo_intake_init(struct fo_intake *in, const struct fo_state *state)
     memcpy(in->last_seq, state->last_seq, sizeof in->last_seq);
     memcpy(in->tail_seq, state->tail_seq, sizeof in->tail_seq);
     memcpy(in->prev_root, state->prev_root, sizeof in->prev_root);
-    fo_buf_init(&in->answer);
     fo_gather_init(&in->gather, (struct fo_duration){ in->ctx->config->limits.gather_us_max * INT64_C(1000) });
 }
 
@@ -28,7 +28,16 @@ fo_intake_fini(struct fo_intake *in)
     for (int i = 0; i < FO_LANES; i++)
         if (in->open[i] != NULL)
             fo_batch_give_back(in->pool, in->ctx->transport, &in->open[i]);
-    fo_buf_fini(&in->answer);
+}
+
+bool
+fo_intake_begin_epoch(struct fo_intake *in, uint64_t epoch)
+{
+    for (int i = 0; i < FO_LANES; i++)
+        if (in->last_seq[i] > 0)
+            return false;
+    in->epoch = epoch;
+    return true;
 }
 
 static void
@@ -362,9 +371,7 @@ fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_reques
     }
     if (err != FO_OK) {
         in->ctx->counters.refused_events += req->events_count;
-        in->answer.n = 0;
-        err = fo_error_answer_encode(req->encoding, &fault, retry_ms, &in->answer);
-        in->ctx->transport->ops->door_reply(in->ctx->transport, request, err == FO_OK ? fo_buf_slice(&in->answer) : fo_fallback_answer(req->encoding));
+        fo_answer_refuse(in->ctx, request, req->encoding, &fault, retry_ms);
         in->ctx->transport->ops->msg_free(in->ctx->transport, take_msg);
         fo_buf_fini(take_scratch);
         return;

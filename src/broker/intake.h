@@ -31,7 +31,6 @@ struct fo_intake {
     uint64_t last_seq[FO_LANES];                    /* given out */
     uint64_t tail_seq[FO_REGIONS_MAX][FO_LANES];    /* sealed: the next header's prev_seq */
     uint8_t prev_root[FO_LANES][FO_HASH_BYTES];
-    struct fo_buf answer;
     bool is_draining;                               /* refuses everything new */
 };
 
@@ -39,5 +38,7 @@ void fo_intake_init(struct fo_intake *in, const struct fo_state *state);
 void fo_intake_fini(struct fo_intake *in);
 /* A decoded publish request; takes the message and the scratch buffer. Answers it now or leaves it with the waits. */
 void fo_intake_publish(struct fo_intake *in, uint64_t request, const struct fo_request *req, struct fo_msg *take_msg, struct fo_buf *take_scratch);
+/* Goes on in a later epoch. False: sequences of the present one were given out already, and nothing has changed. */
+bool fo_intake_begin_epoch(struct fo_intake *in, uint64_t epoch);
 /* The journal is free: seals the open batches that are due into the store. When the others will be; INT64_MAX: there are none. */
 struct fo_instant fo_intake_seal(struct fo_intake *in);

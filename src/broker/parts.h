@@ -29,6 +29,7 @@ struct fo_broker {
     uint64_t trimmed_lsn;
     struct { uint64_t below_lsn, items; } trim_next;    /* allowed when that many items are stored: the acks that allow it among them */
     struct fo_instant trim_at;
+    uint64_t epoch_told;                /* the last epoch of peers' acks above ours that was logged */
     bool is_draining;
 };
 

@@ -165,12 +165,10 @@ stage(struct fo_receive *r, uint64_t prev_seq, struct fo_batch **take_batch)
     return FO_OK;
 }
 
-static struct fo_mark
-mark_of(const struct fo_batch_header *h, const struct fo_target *t)
+static bool
+is_epoch(const struct fo_receive *r, uint64_t epoch)
 {
-    if (t->prev_seq == 0)
-        return (struct fo_mark){ 0, 0 };
-    return (struct fo_mark){ t->prev_epoch != 0 ? t->prev_epoch : h->epoch, t->prev_seq };
+    return epoch <= (uint64_t)r->ctx->wall.us / 1000 + EPOCH_AHEAD_MS_MAX;
 }
 
 /* Who it says it is from and what of it is for us. */
@@ -190,11 +188,11 @@ claim(struct fo_receive *r, struct fo_batch *b, struct fo_mark *ret_prev)
         if (region >= 0)
             b->targets |= 1ull << region;
         if (region == 0)
-            *ret_prev = mark_of(h, &h->target[i]);
+            *ret_prev = fo_batch_previous(h, i);
     }
     if (!(b->targets & 1))
         return FO_ERR_PROTO;
-    return h->epoch <= (uint64_t)r->ctx->wall.us / 1000 + EPOCH_AHEAD_MS_MAX ? FO_OK : FO_ERR_INVALID;
+    return is_epoch(r, h->epoch) ? FO_OK : FO_ERR_INVALID;
 }
 
 static void
@@ -295,7 +293,7 @@ fo_receive_acks(void *receive, unsigned peer, struct fo_control *c)
         c->epoch_acked[i] = s->chain[i].durable.epoch;
         c->cum_seq[i] = s->chain[i].durable.seq;
         c->settled_seq[i] = r->store->settled_seq[peer][i];
-        c->settled_epoch[i] = fo_epochs_of(r->epochs, i, c->settled_seq[i]);
+        c->settled_epoch[i] = fo_epochs_said(r->epochs, i, c->settled_seq[i]);
     }
     for (unsigned k = 0; k < s->exception_count; k++) {
         const struct fo_kept_exception *e = &s->exception[k];
@@ -434,6 +432,9 @@ control_frame(struct fo_receive *r, const struct fo_frame *frame, struct fo_slic
         return;
     }
     r->ctx->counters.acks_received += frame->kind == FO_FRAME_ACK;
+    for (int i = 0; i < FO_LANES; i++)
+        if (c.epoch_acked[i] > r->epoch_named && is_epoch(r, c.epoch_acked[i]))
+            r->epoch_named = c.epoch_acked[i];
     apply_acks(r, (unsigned)peer, &c, bytes);
     forget_settled(&r->source[peer], c.settled_seq);
     if (fo_paths_heard(r->forward, (unsigned)peer, &c, is_direct))

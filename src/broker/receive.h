@@ -35,6 +35,7 @@ struct fo_receive {
     struct fo_batch_pool *pool;
     const struct fo_epochs *epochs;             /* our own */
     const uint8_t *fingerprint_key;
+    uint64_t epoch_named;                       /* latest epoch of our sequences that an ack has named */
     struct fo_source source[FO_REGIONS_MAX];    /* by region index; [0]: no more than what was refused and names no known peer */
     struct fo_verdicts verdicts;                /* of peers, on our own events */
     struct fo_log_share refusals, unstaged;

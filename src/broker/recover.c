@@ -145,16 +145,17 @@ replay_all(struct replay *p, uint64_t from_lsn, uint64_t checkpoint_lsn)
     return err == FO_ERR_NOT_FOUND ? FO_OK : err;
 }
 
-/* The data directory's epoch is later than the records' when it is new, or when a crash may have taken back sequences that peers have seen. */
+/* The data directory's epoch is none of the records' when it is new, or when a crash may have taken back sequences that peers have seen. It
+ * may be lower than theirs where one was begun above what peers held. */
 static void
 begin_epoch(struct fo_state *s, uint64_t new_epoch)
 {
-    uint64_t first[FO_LANES];
+    uint64_t current = fo_epochs_current(&s->epochs);
 
-    for (int i = 0; i < FO_LANES; i++)
-        first[i] = s->last_seq[i] + 1;
-    if (new_epoch > fo_epochs_current(&s->epochs))
-        fo_epochs_begin(&s->epochs, new_epoch, first);
+    for (unsigned i = 0; i < s->epochs.count; i++)
+        if (s->epochs.list[i].epoch == new_epoch)
+            return;
+    fo_state_begin_epoch(s, new_epoch > current ? new_epoch : current + 1);
 }
 
 enum fo_err

@@ -5,16 +5,16 @@
 
 #include <string.h>
 
-static void
-begin_epoch_of(struct fo_state *s, const struct fo_batch_header *h)
+void
+fo_state_begin_epoch(struct fo_state *s, uint64_t epoch)
 {
     uint64_t first[FO_LANES];
 
-    if (h->epoch <= fo_epochs_current(&s->epochs))
+    if (epoch <= fo_epochs_current(&s->epochs))
         return;
     for (int i = 0; i < FO_LANES; i++)
         first[i] = s->last_seq[i] + 1;
-    fo_epochs_begin(&s->epochs, h->epoch, first);
+    fo_epochs_begin(&s->epochs, epoch, first);
 }
 
 void
@@ -22,7 +22,7 @@ fo_state_apply_own(struct fo_state *s, const struct fo_batch_header *h, fo_regio
 {
     uint64_t last = h->first_seq + h->count - 1;
 
-    begin_epoch_of(s, h);
+    fo_state_begin_epoch(s, h->epoch);
     if (last <= s->last_seq[h->lane])
         return;
     s->last_seq[h->lane] = last;

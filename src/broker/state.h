@@ -37,6 +37,8 @@ struct fo_ack_record {                  /* body of an ACK record, see proto of t
     struct fo_slice via;                /* region that carried our batches; n 0: the direct link */
 };
 
+/* A later epoch, from the next sequences on. One that is not later changes nothing. */
+void fo_state_begin_epoch(struct fo_state *s, uint64_t epoch);
 void fo_state_apply_own(struct fo_state *s, const struct fo_batch_header *h, fo_region_set targets, uint64_t lsn);
 void fo_state_apply_received(struct fo_state *s, unsigned source, const struct fo_batch_header *h);
 void fo_state_apply_ack(struct fo_state *s, unsigned peer, const struct fo_ack_record *a);

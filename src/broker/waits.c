@@ -2,6 +2,7 @@
 #include "broker/waits.h"
 
 #include "base/assert.h"
+#include "broker/answer.h"
 #include "broker/delivery_state.h"
 #include "ports/log.h"
 
@@ -257,9 +258,7 @@ answer(struct fo_waits *w, struct fo_wait *t)
     w->answer.n = 0;
     if (!t->is_unsaid)
         err = t->is_brief ? answer_brief(w, t) : answer_each(w, t);
-    if (err != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
+    fo_answer_send(w->ctx, t->request, t->encoding, err, fo_buf_slice(&w->answer));
 }
 
 /* The one event of the request was accepted before: its first answer has latencies that only the journal remembers. */
@@ -427,12 +426,9 @@ static void
 refuse_late(struct fo_waits *w, struct fo_wait *t)
 {
     struct fo_fault fault;
-    enum fo_err err;
 
     (void)fo_fault_set(&fault, FO_ERR_TIMEOUT, "", "not durable in time and not refused: publish again with the same id to learn its fate");
-    w->answer.n = 0;
-    err = fo_error_answer_encode(t->encoding, &fault, 1000, &w->answer);
-    w->ctx->transport->ops->door_reply(w->ctx->transport, t->request, err == FO_OK ? fo_buf_slice(&w->answer) : fo_fallback_answer(t->encoding));
+    fo_answer_refuse(w->ctx, t->request, t->encoding, &fault, 1000);
     forget(w, t);
 }
 

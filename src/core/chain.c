@@ -2,6 +2,7 @@
 #include "core/chain.h"
 
 #include "base/assert.h"
+#include "core/epochs.h"
 
 enum fo_err
 fo_chain_judge(const struct fo_chain *c, const struct fo_chain_batch *b)
@@ -24,6 +25,8 @@ fo_chain_skip(struct fo_chain *c, struct fo_mark settled)
 {
     bool is_settled = c->staged.epoch == c->durable.epoch && c->staged.seq == c->durable.seq;
 
+    if (settled.epoch == FO_EPOCH_FORGOTTEN && c->durable.epoch > settled.epoch)
+        settled.epoch = c->durable.epoch;   /* older than the sender knows: the sequences alone tell */
     if (!is_settled || settled.epoch == 0 || settled.epoch < c->durable.epoch || (settled.epoch == c->durable.epoch && settled.seq <= c->durable.seq))
         return false;
     c->staged = c->durable = settled;

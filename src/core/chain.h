@@ -25,7 +25,7 @@ struct fo_chain_batch { uint64_t epoch; struct fo_mark prev; uint64_t first_seq,
  * FO_ERR_STALE: held already, ack it again. FO_ERR_GAP: an earlier batch is missing. FO_ERR_PROTO: contradicts itself, or
  * overlaps what is held without continuing it: no honest sender makes that. */
 FO_MUST_CHECK enum fo_err fo_chain_judge(const struct fo_chain *c, const struct fo_chain_batch *b);
-/* The sender has our ack up to that mark (epoch 0: it does not know which) and will not repeat what is below; if we hold less, we have lost it, and go on from there.
+/* The sender has our ack up to that mark (epoch 0: it does not say which; FO_EPOCH_FORGOTTEN: sequences alone are compared) and will not repeat what is below; if we hold less, we have lost it, and go on from there.
  * True: the chain has moved. Nothing is done while something staged is not durable. */
 bool fo_chain_skip(struct fo_chain *c, struct fo_mark settled);
 /* Taken: handed to the journal. Only after FO_OK from judge. */

@@ -28,13 +28,19 @@ fo_epochs_of(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
 }
 
 uint64_t
+fo_epochs_said(const struct fo_epochs *e, enum fo_lane lane, uint64_t seq)
+{
+    uint64_t epoch = fo_epochs_of(e, lane, seq);
+
+    return epoch != 0 || seq == 0 ? epoch : FO_EPOCH_FORGOTTEN;
+}
+
+uint64_t
 fo_epochs_prev(const struct fo_epochs *e, enum fo_lane lane, uint64_t epoch, uint64_t prev_seq)
 {
-    uint64_t prev_epoch = fo_epochs_of(e, lane, prev_seq);
+    uint64_t prev_epoch = fo_epochs_said(e, lane, prev_seq);
 
-    if (prev_epoch == epoch || prev_seq == 0)
-        return 0;
-    return prev_epoch != 0 ? prev_epoch : 1;
+    return prev_epoch != epoch ? prev_epoch : 0;
 }
 
 uint64_t

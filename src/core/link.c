@@ -193,10 +193,10 @@ wants_oldest(const struct fo_link *l, enum fo_lane lane)
 }
 
 bool
-fo_link_wants_read(const struct fo_link *l, enum fo_lane *ret_lane)
+fo_link_wants_read(const struct fo_link *l, unsigned lanes, enum fo_lane *ret_lane)
 {
     for (int i = 0; i < FO_LANES; i++) {
-        if ((l->lane[i].is_behind && has_room(l, i)) || wants_oldest(l, i)) {
+        if ((lanes >> i & 1) && ((l->lane[i].is_behind && has_room(l, i)) || wants_oldest(l, i))) {
             *ret_lane = i;
             return true;
         }

@@ -73,11 +73,11 @@ void fo_link_reroute(struct fo_link *l, bool is_blocked, bool is_relayed);
 /* The peer's process is a new one: whatever was on the way to the old one is gone. */
 void fo_link_peer_restarted(struct fo_link *l);
 
-/* A batch for the peer has become durable. FO_OK: send it now. FO_ERR_FULL: it stays behind and is read back later.
- * FO_ERR_STALE: the reader was faster and has sent it. */
+/* A batch for the peer has become durable. FO_OK: send it now. FO_ERR_FULL: it stays behind and is read back later. */
 FO_MUST_CHECK enum fo_err fo_link_offer(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch, struct fo_instant now);
-/* The next lane that may read and send, high first; or one that cannot send and has to look what its oldest unacked batch is. False: none. */
-bool fo_link_wants_read(const struct fo_link *l, enum fo_lane *ret_lane);
+/* The next of the lanes (a bit each) that may read and send, high first; or one that cannot send and has to look what its oldest unacked
+ * batch is. False: none. */
+bool fo_link_wants_read(const struct fo_link *l, unsigned lanes, enum fo_lane *ret_lane);
 /* A batch for the peer was read back at read_lsn. FO_OK: send it. FO_ERR_STALE: acked meanwhile, go on. read_lsn becomes next_lsn.
  * FO_ERR_FULL: noted as the oldest; it cannot be sent, and read_lsn stays at it. */
 FO_MUST_CHECK enum fo_err fo_link_read(struct fo_link *l, enum fo_lane lane, const struct fo_slot *batch, uint64_t next_lsn, struct fo_instant now);

@@ -58,7 +58,7 @@ struct fo_control {
     uint64_t cum_seq[FO_LANES];                 /* everything for the speaker up to here is durable at it */
     struct fo_exception exception[FO_EXCEPTIONS_MAX]; unsigned exception_count;   /* in ascending order per lane; not delivered, and why */
     uint64_t settled_seq[FO_LANES];             /* how far the speaker knows of the target's acks for the speaker's own sequences: exceptions up to there need no repeating */
-    uint64_t settled_epoch[FO_LANES];           /* the speaker's epoch in which settled_seq was given out; 0: not said */
+    uint64_t settled_epoch[FO_LANES];           /* the speaker's epoch in which settled_seq was given out; 0: not said; 1: one too old to be known */
     struct fo_slice reach[FO_REACHES_MAX]; unsigned reach_count;   /* regions that the speaker reaches directly, and would relay to */
     struct fo_wall echo_at; int64_t echo_delay_us;   /* newest sent_at seen from the target, and how long ago; 0: none */
 };

@@ -125,6 +125,8 @@ read_next(struct fo_journal_reader *r, unsigned lane_mask, unsigned type_mask, s
     for (; low < r->p->durable; low++) {
         const struct fo_record *rec = &r->p->record[low].rec;
 
+        if (rec->lsn == r->p->unreadable_lsn)
+            return FO_ERR_IO;
         r->lsn = rec->next_lsn;
         if (!(type_mask >> rec->type & 1) || ((rec->type == FO_RECORD_OWN || rec->type == FO_RECORD_RECEIVED) && !(lane_mask >> rec->lane & 1)))
             continue;

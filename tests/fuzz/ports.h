@@ -18,6 +18,7 @@ struct ports {
     unsigned count, flying, durable;        /* record[0..durable) is durable, [durable..flying) on its way, [flying..count) gathers */
     uint64_t end_lsn, first_lsn, segment_lsn;
     bool is_flying, has_checkpoint;         /* of the present segment */
+    uint64_t unreadable_lsn;                /* the record there ends reading with an I/O error; 0: none */
     unsigned readers, messages;             /* not yet given back */
     void (*on_send)(void *user, unsigned peer, struct fo_slice frame);
     void (*on_reply)(void *user, uint64_t request, struct fo_slice body);

@@ -16,7 +16,7 @@ static struct {
     struct ports ports;
     struct fo_config config;
     struct fo_broker *broker;
-    int64_t now_ns, wall_base_us;
+    int64_t now_ns, wall_base_us, heard_ns;
     struct fo_control heard;                /* last control frame to the peer */
     unsigned controls, batches;             /* frames sent to the peer */
     struct fo_batch_header sent;            /* last batch */
@@ -110,6 +110,8 @@ peer_says(struct fo_control *c)
     c->target = fo_slice_str(world_regions.name[0]);
     c->session = 77;
     c->sent_at = wall_now();
+    c->echo_at = w.heard.sent_at;
+    c->echo_delay_us = (w.now_ns - w.heard_ns) / 1000;
     assert_int_equal(fo_control_seal(FO_FRAME_ACK, c, &world_pair[PEER], &w.frame), FO_OK);
     send_frame();
 }
@@ -135,6 +137,7 @@ on_send(void *user, unsigned peer, struct fo_slice bytes)
     } else {
         assert_int_equal(fo_control_decode(&f, &w.heard), FO_OK);
         w.controls++;
+        w.heard_ns = w.now_ns;
     }
 }
 
@@ -147,6 +150,16 @@ on_reply(void *user, uint64_t request, struct fo_slice body)
 }
 
 static void
+links(bool is_up)
+{
+    for (unsigned c = 0; c < FO_LINK_CLASSES; c++) {
+        struct fo_input in = { .kind = is_up ? FO_INPUT_LINK_UP : FO_INPUT_LINK_DOWN, .peer = PEER, .cls = c };
+
+        (void)step(&in, 1);
+    }
+}
+
+static void
 start(void)
 {
     struct fo_broker_setup setup = { .config = &w.config, .journal = &w.ports.journal, .checkpoint_lsn = ports_checkpoint_lsn(&w.ports), .epoch = EPOCH,
@@ -154,11 +167,7 @@ start(void)
     struct fo_fault fault;
 
     assert_int_equal(fo_broker_create(&setup, (struct fo_instant){ w.now_ns }, wall_now(), &w.broker, &fault), FO_OK);
-    for (unsigned c = 0; c < FO_LINK_CLASSES; c++) {
-        struct fo_input in = { .kind = FO_INPUT_LINK_UP, .peer = PEER, .cls = c };
-
-        (void)step(&in, 1);
-    }
+    links(true);
     store_all();
 }
 
@@ -174,6 +183,7 @@ setup(void **state)
     w.config.limits.pending_bytes_max = 64 << 20;
     w.config.limits.request_bytes_max = w.config.limits.batch_bytes_max = 1 << 20;
     w.config.limits.pending_events_max = 10000;
+    w.config.limits.event_bytes_max = 262144;
     w.config.limits.batch_events_max = FO_BATCH_EVENTS_MAX;
     ports_init(&w.ports);
     w.ports.on_send = on_send;
@@ -361,6 +371,93 @@ events_that_wait_for_peers_are_bounded(void **state)
     assert_int_equal(w.broker->waits.waiting_events, 0);
 }
 
+/* One of three batches of the normal lane stands where the disk cannot be read. */
+static void
+a_place_that_cannot_be_read_stops_one_lane_and_not_for_good(void **state)
+{
+    static const char *const lanes[] = { "normal", "normal", "normal", "high" };
+    static struct fo_control ack;
+    static char text[8192];
+    const struct fo_link_lane *lane = w.broker->forward.peer[PEER].link.lane;
+    uint64_t id = 1;
+
+    (void)state;
+    links(false);
+    for (unsigned i = 0; i < 4; i++) {
+        sprintf(text, "{\"type\":\"custom\",\"targets\":[\"us-west-2\"],\"priority\":\"%s\",\"data\":{\"pad\":\"%06000d\"}}", lanes[i], 0);
+        ask(id++, text);
+        store_all();
+        for (unsigned k = 0; i == 1 && k < w.ports.count; k++)
+            if (w.ports.record[k].rec.type == FO_RECORD_OWN)
+                w.ports.unreadable_lsn = w.ports.record[k].rec.lsn;
+    }
+    links(true);
+    pass(1);
+    assert_int_equal(lane[FO_LANE_NORMAL].sent_seq, 1);
+    assert_int_equal(lane[FO_LANE_HIGH].sent_seq, 1);
+    ack = (struct fo_control){ .epoch_acked = { EPOCH, EPOCH, 0 }, .cum_seq = { 1, 1, 0 } };
+    peer_says(&ack);
+    for (int i = 0; i < 60 && lane[FO_LANE_NORMAL].sent_seq < 3; i++) {
+        pass(250);
+        peer_says(&ack);                    /* and lives */
+    }
+    assert_int_equal(lane[FO_LANE_NORMAL].sent_seq, 3);
+    assert_int_equal(w.sent.first_seq, 3);
+    assert_int_equal(w.broker->forward.peer[PEER].unreadable[FO_LANE_NORMAL].since.ns, 0);
+}
+
+/* A new data directory, made while the clock was behind: the peer would take its batches for old ones. */
+static void
+a_new_directory_goes_on_above_what_peers_hold(void **state)
+{
+    static struct fo_control ack = { .epoch_acked = { 0, EPOCH + 100, 0 }, .cum_seq = { 0, 9, 0 } };
+
+    (void)state;
+    peer_says(&ack);
+    ask(1, "{\"type\":\"custom\",\"targets\":[\"us-west-2\"]}");
+    store_all();
+    assert_int_equal(w.sent.epoch, EPOCH + 101);
+    assert_int_equal(w.sent.first_seq, 1);
+    peer_says(&ack);                        /* of the old directory's events: none of today's */
+    assert_int_equal(w.broker->forward.peer[PEER].link.lane[FO_LANE_NORMAL].acked_seq, 0);
+    fo_broker_destroy(w.broker);
+    ports_crash(&w.ports);
+    start();
+    assert_int_equal(w.broker->intake.epoch, EPOCH + 101);
+    ack.epoch_acked[FO_LANE_NORMAL] = EPOCH + 200;
+    peer_says(&ack);                        /* too late: what was given out would be another event */
+    assert_int_equal(w.broker->intake.epoch, EPOCH + 101);
+    ack.epoch_acked[FO_LANE_NORMAL] = UINT64_MAX;
+    peer_says(&ack);
+    assert_int_equal(w.broker->receive.epoch_named, EPOCH + 200);
+    ack.epoch_acked[FO_LANE_NORMAL] = EPOCH + 100;
+}
+
+/* Fetches that find nothing read much; together no more in one step than the loop can spare. */
+static void
+fetches_of_one_step_share_what_is_read(void **state)
+{
+    enum { FETCHES = 5, EVENTS = 40 };
+    static char text[300 << 10];
+    struct fo_input in[FETCHES];
+
+    (void)state;
+    for (unsigned i = 0; i < EVENTS; i++) {
+        sprintf(text, "{\"type\":\"custom\",\"data\":{\"pad\":\"%0250000d\"}}", 0);
+        ask(0, text);
+        w.answer[0][0] = '\0';
+        store_all();
+    }
+    for (unsigned i = 0; i < FETCHES; i++) {
+        sprintf(text, "{\"op\":\"fetch\",\"from\":\"earliest\",\"filter\":{\"type\":[\"none%u\"]},\"waitMs\":0}", i);
+        in[i] = ports_input(&w.ports, FO_INPUT_REQUEST, 1 + i, fo_slice_str(text));
+    }
+    (void)step(in, FETCHES);
+    for (unsigned i = 0; i < FETCHES; i++)
+        assert_non_null(strstr(w.answer[1 + i], "\"cursor\""));
+    assert_in_range(w.broker->fetches.backlog.step_bytes, 8 << 20, (8 << 20) + (FETCHES + 1) * 260000);
+}
+
 int
 main(void)
 {
@@ -368,7 +465,9 @@ main(void)
     const struct CMUnitTest tests[] = { TEST(one_undeliverable_event_does_not_stop_its_source), TEST(undeliverable_events_leave_room_for_the_high_lane),
         TEST(a_peer_is_told_at_once_that_its_exceptions_are_settled),
         TEST(acks_count_while_the_disk_is_full), TEST(what_waits_for_the_disk_is_counted_as_memory), TEST(nothing_is_taken_from_peers_that_cannot_be_stored),
-        TEST(batches_that_alternate_take_no_room_for_all_that_is_left), TEST(events_that_wait_for_peers_are_bounded) };
+        TEST(batches_that_alternate_take_no_room_for_all_that_is_left), TEST(events_that_wait_for_peers_are_bounded),
+        TEST(a_place_that_cannot_be_read_stops_one_lane_and_not_for_good), TEST(a_new_directory_goes_on_above_what_peers_hold),
+        TEST(fetches_of_one_step_share_what_is_read) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

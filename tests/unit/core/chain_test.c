@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "core/chain.h"
+#include "core/epochs.h"
 
 static struct fo_chain
 chain_at(uint64_t epoch, uint64_t seq)
@@ -102,6 +103,23 @@ skips_what_was_lost_here(void **state)
     assert_int_equal(judge(&empty, 7, 100, 101, 101), FO_OK);
 }
 
+/* The sender does not know any more in which epoch it had our ack: a new data directory is not to wait for ever. */
+static void
+skips_what_was_lost_in_a_forgotten_epoch(void **state)
+{
+    struct fo_chain c = chain_at(7, 10), empty = {{0, 0}, {0, 0}};
+
+    (void)state;
+    assert_false(fo_chain_skip(&c, (struct fo_mark){FO_EPOCH_FORGOTTEN, 10}));
+    assert_true(fo_chain_skip(&c, (struct fo_mark){FO_EPOCH_FORGOTTEN, 20}));
+    assert_int_equal(c.durable.epoch, 7);
+    assert_int_equal(judge_behind(&c, 30, FO_EPOCH_FORGOTTEN, 20, 21), FO_OK);
+    assert_int_equal(judge(&c, 7, 19, 20, 20), FO_ERR_STALE);
+    assert_true(fo_chain_skip(&empty, (struct fo_mark){FO_EPOCH_FORGOTTEN, 100}));
+    assert_int_equal(judge_behind(&empty, 30, FO_EPOCH_FORGOTTEN, 100, 101), FO_OK);
+    assert_false(fo_chain_skip(&empty, (struct fo_mark){0, 200}));
+}
+
 /* A sender that lost its tail gives sequences out again under a later epoch: the same number is then another event. */
 static void
 later_epoch_rewinds(void **state)
@@ -193,6 +211,7 @@ main(void)
         cmocka_unit_test(overlap_and_nonsense_break_the_protocol),
         cmocka_unit_test(goes_on_where_the_sender_forgot_us),
         cmocka_unit_test(skips_what_was_lost_here),
+        cmocka_unit_test(skips_what_was_lost_in_a_forgotten_epoch),
         cmocka_unit_test(later_epoch_rewinds),
         cmocka_unit_test(a_number_is_no_event),
         cmocka_unit_test(staged_runs_ahead_of_durable),

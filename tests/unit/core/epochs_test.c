@@ -56,6 +56,10 @@ keeps_the_newest(void **state)
     assert_int_equal(e.count, FO_EPOCHS_MAX);
     assert_int_equal(fo_epochs_current(&e), FO_EPOCHS_MAX + 3);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 3, 5), 0);
+    assert_int_equal(fo_epochs_of(&e, FO_LANE_LOW, 39), 0);
+    assert_int_equal(fo_epochs_said(&e, FO_LANE_LOW, 39), FO_EPOCH_FORGOTTEN);
+    assert_int_equal(fo_epochs_said(&e, FO_LANE_LOW, 40), 4);
+    assert_int_equal(fo_epochs_said(&e, FO_LANE_LOW, 0), 0);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 4, 45), 45);
     assert_int_equal(fo_epochs_clamp(&e, FO_LANE_LOW, 4, 50), 49);
     assert_int_equal(fo_epochs_of(&e, FO_LANE_LOW, 39), 0);

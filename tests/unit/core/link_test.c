@@ -63,9 +63,9 @@ sends_at_once_while_there_is_room(void **state)
     fixture_init(&f);
     for (uint64_t s = 1; s <= BATCHES; s++)
         assert_int_equal(offer(&f, HIGH, s, 10), FO_OK);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(offer(&f, HIGH, 5, 10), FO_ERR_FULL);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(f.link.lane[HIGH].backlog_events, 5);
 }
 
@@ -100,7 +100,7 @@ behind_reads_back_and_follows_again(void **state)
     assert_int_equal(offer(&f, NORMAL, 6, 10), FO_ERR_FULL);
     assert_int_equal(f.link.lane[NORMAL].read_lsn, 500);
     assert_int_equal(fo_link_ack(&f.link, NORMAL, 2, at_ms(1), &settled), FO_OK);
-    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_true(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(lane, NORMAL);
     assert_int_equal(read_back(&f, NORMAL, 5, 10), FO_OK);
     assert_int_equal(offer(&f, NORMAL, 7, 10), FO_ERR_FULL);
@@ -109,7 +109,7 @@ behind_reads_back_and_follows_again(void **state)
     assert_int_equal(fo_link_ack(&f.link, NORMAL, 6, at_ms(2), &settled), FO_OK);
     assert_int_equal(read_back(&f, NORMAL, 7, 10), FO_OK);
     fo_link_read_past(&f.link, NORMAL, 800, true);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(offer(&f, NORMAL, 8, 10), FO_OK);
     assert_int_equal(fo_link_ack(&f.link, NORMAL, 8, at_ms(3), &settled), FO_OK);
     assert_int_equal(f.link.lane[NORMAL].backlog_events, 0);
@@ -154,9 +154,9 @@ reconnect_rewinds_its_own_class(void **state)
     assert_int_equal(fo_link_ack(&f.link, HIGH, 1, at_ms(1), &settled), FO_OK);
     fo_link_down(&f.link, FO_LINK_URGENT);
     assert_int_equal(offer(&f, HIGH, 4, 10), FO_ERR_FULL);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
     fo_link_up(&f.link, FO_LINK_URGENT);
-    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_true(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(lane, HIGH);
     assert_int_equal(f.link.lane[HIGH].read_lsn, 200);
     assert_int_equal(f.link.lane[NORMAL].window.count, 1);
@@ -304,16 +304,16 @@ low_lane_has_its_share(void **state)
         assert_int_equal(offer(&f, LOW, s, 60), FO_ERR_FULL);
     }
     fo_link_up(&f.link, FO_LINK_BULK);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == NORMAL);
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == NORMAL);
     assert_int_equal(read_back(&f, NORMAL, 1, 450), FO_OK);
     assert_int_equal(read_back(&f, NORMAL, 2, 450), FO_OK);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == LOW);     /* normal leaves a tenth to it */
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == LOW);     /* normal leaves a tenth to it */
     assert_int_equal(read_back(&f, LOW, 1, 60), FO_OK);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == LOW);     /* below its share of 100 */
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == LOW);     /* below its share of 100 */
     assert_int_equal(read_back(&f, LOW, 2, 60), FO_OK);
-    assert_false(fo_link_wants_read(&f.link, &lane));                   /* and now above it */
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));                   /* and now above it */
     assert_int_equal(fo_link_ack(&f.link, NORMAL, 1, at_ms(1), &settled), FO_OK);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == NORMAL);
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == NORMAL);
 }
 
 static void
@@ -329,9 +329,9 @@ high_lane_is_read_first(void **state)
     assert_int_equal(offer(&f, LOW, 1, 10), FO_ERR_FULL);
     assert_int_equal(offer(&f, HIGH, 1, 10), FO_ERR_FULL);
     fo_link_up(&f.link, FO_LINK_BULK);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == LOW);
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == LOW);
     fo_link_up(&f.link, FO_LINK_URGENT);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == HIGH);
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == HIGH);
 }
 
 /* After a restart everything between the ack and the tail is read back, and counts as a second attempt. */
@@ -346,7 +346,7 @@ restore_reads_back_the_unacked(void **state)
     fixture_init(&f);
     fo_link_restore(&f.link, HIGH, 9, 9, 100, 0);
     fo_link_restore(&f.link, NORMAL, 9, 7, 300, 2);
-    assert_true(fo_link_wants_read(&f.link, &lane) && lane == NORMAL);
+    assert_true(fo_link_wants_read(&f.link, 7, &lane) && lane == NORMAL);
     assert_int_equal(fo_link_oldest_lsn(&f.link, 5000), 300);
     assert_int_equal(read_back(&f, NORMAL, 7, 10), FO_ERR_STALE);
     assert_int_equal(read_back(&f, NORMAL, 8, 10), FO_OK);
@@ -432,7 +432,7 @@ oldest_is_told_by_when_it_was_sealed(void **state)
     fo_link_down(&f.link, FO_LINK_URGENT);
     assert_int_equal(fo_link_offer(&f.link, HIGH, &b[2], at_ms(6000)), FO_ERR_FULL);
     assert_oldest(&f, 3);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
 }
 
 /* After a start, or an ack of what had been rewound, the journal is read up to the oldest unacked batch, and no further. */
@@ -450,17 +450,17 @@ oldest_is_looked_for_though_nothing_can_be_sent(void **state)
     fo_link_down(&f.link, FO_LINK_URGENT);
     fo_link_restore(&f.link, HIGH, 6, 4, 400, 2);
     assert_false(fo_link_oldest(&f.link, HIGH, &oldest));
-    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_true(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(lane, HIGH);
     assert_int_equal(fo_link_read(&f.link, HIGH, &b[0], 500, at_ms(10)), FO_ERR_STALE);
     assert_int_equal(f.link.lane[HIGH].backlog_events, 2);      /* it was acked before, and is not among them */
-    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_true(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(fo_link_read(&f.link, HIGH, &b[1], 600, at_ms(10)), FO_ERR_FULL);
     assert_oldest(&f, 5);
     assert_int_equal(f.link.lane[HIGH].read_lsn, 500);
-    assert_false(fo_link_wants_read(&f.link, &lane));
+    assert_false(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(fo_link_ack(&f.link, HIGH, 5, at_ms(11), &settled), FO_OK);
-    assert_true(fo_link_wants_read(&f.link, &lane));
+    assert_true(fo_link_wants_read(&f.link, 7, &lane));
     assert_int_equal(fo_link_read(&f.link, HIGH, &b[1], 600, at_ms(11)), FO_ERR_STALE);
     assert_int_equal(fo_link_read(&f.link, HIGH, &b[2], 700, at_ms(11)), FO_ERR_FULL);
     assert_oldest(&f, 6);
