@@ -92,27 +92,30 @@ say_answer(struct fo_reach *r)
 
 static bool dial(struct fo_reach *r, enum fo_reach_trial trial);
 
-/* A TLS handshake has failed, or the lenient one has succeeded. True: the next trial is under way. */
+/* A TLS handshake has failed. True: the next trial is under way. */
 static bool
-judge_tls(struct fo_reach *r, int rv)
+judge_failure(struct fo_reach *r, int rv)
 {
-    bool is_verified = false;
-
-    if (r->trial == FO_REACH_PROPER && rv == NNG_ETIMEDOUT) {
-        say_hung_up(r, rv);
-        return false;
-    }
-    if (r->trial == FO_REACH_PROPER)
-        return dial(r, FO_REACH_LENIENT);
-    if (rv != 0) {
+    if (r->trial == FO_REACH_LENIENT) {
         r->tls_error = rv;
         return dial(r, FO_REACH_PLAIN);
     }
+    if (rv != NNG_ETIMEDOUT)
+        return dial(r, FO_REACH_LENIENT);
+    say_hung_up(r, rv);
+    return false;
+}
+
+/* The lenient handshake has succeeded where the proper one had failed. */
+static void
+judge_certificate(struct fo_reach *r)
+{
+    bool is_verified = false;
+
     if (nng_stream_get_bool(r->stream, NNG_OPT_TLS_VERIFIED, &is_verified) == 0 && is_verified)
         say(r, "its certificate is not for %.60s: use an address that it is for, or give the TLS name that it has", r->to.tls_name);
     else
         say(r, "its certificate is not of the authority given, or has expired, or is not for servers");
-    return false;
 }
 
 /* The third trial is over. */
@@ -204,6 +207,8 @@ step_heard(struct fo_reach *r, int rv)
             return true;
         }
     }
+    if (r->trial == FO_REACH_LENIENT)
+        return false;                   /* it was heard out only because NNG 1.5.2 bears it badly when a client leaves before */
     if (r->trial == FO_REACH_PLAIN)
         judge_plain(r);
     else if (r->got > 0)
@@ -224,12 +229,14 @@ fo_reach_step(struct fo_reach *r)
         goes_on = step_connected(r, rv);
         break;
     case FO_REACH_GREETING:
-        if (r->to.tls != NULL && (r->trial == FO_REACH_LENIENT || (r->trial == FO_REACH_PROPER && rv != 0))) {
-            goes_on = judge_tls(r, rv);
-        } else {
-            receive(r);                 /* also after an error: there may be an answer */
-            goes_on = true;
+        if (rv != 0 && r->to.tls != NULL && r->trial != FO_REACH_PLAIN) {
+            goes_on = judge_failure(r, rv);
+            break;
         }
+        if (r->trial == FO_REACH_LENIENT)
+            judge_certificate(r);
+        receive(r);                     /* also after an error: there may be an answer */
+        goes_on = true;
         break;
     default:
         goes_on = step_heard(r, rv);
