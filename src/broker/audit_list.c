@@ -75,6 +75,7 @@ make_list(const struct fo_query_view *v, const struct fo_audit_query *q, json_t 
     free(w);
     if (err != FO_OK && err != FO_ERR_NOT_FOUND) {
         json_decref(events);
+        json_decref(next);
         return err;
     }
     *ret_json = json_pack("{s:b,s:s,s:o}", "success", 1, "region", fo_context_name(v->ctx, 0), "events", events);
