@@ -69,7 +69,7 @@ note_address(struct fo_nng_listener *l)
     struct sockaddr_un *un = (struct sockaddr_un *)&l->address;
 
     memset(&l->address, 0, sizeof(l->address));
-    if (l->tls != NULL || nng_listener_get_addr(l->current, NNG_OPT_LOCADDR, &sa) != 0)
+    if (nng_listener_get_addr(l->current, NNG_OPT_LOCADDR, &sa) != 0)
         return;
     if (sa.s_family == NNG_AF_INET) {
         *in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = sa.s_in.sa_port };
@@ -84,7 +84,7 @@ note_address(struct fo_nng_listener *l)
         memcpy(un->sun_path, sa.s_ipc.sa_path, strnlen(sa.s_ipc.sa_path, sizeof(un->sun_path) - 1));
         l->address_bytes = sizeof(*un);
     }
-    l->is_probed = l->address_bytes > 0;
+    l->is_probed = l->address_bytes > 0 && l->tls == NULL;
 }
 
 enum fo_err
@@ -99,7 +99,7 @@ fo_nng_listener_open(struct fo_nng_listener *l, nng_socket socket, const char *k
     fo_nng_pipes_init(&l->pipes);
     if (!l->is_tcp && !fo_nng_url_is_tls(url) && strncmp(url, "ipc://", 6) != 0)
         return fo_fault_set(ret_fault, FO_ERR_CONFIG, key, "%s: begin it with tcp://, tls+tcp:// or ipc://", url);
-    if (fo_nng_url_is_tls(url) && (err = fo_nng_tls_server(tls, &l->tls, ret_fault)) != FO_OK)
+    if (fo_nng_url_is_tls(url) && ((err = fo_nng_tls_server(tls, &l->tls, ret_fault)) != FO_OK || (err = fo_nng_tls_client(tls, NULL, &l->probe_tls, ret_fault)) != FO_OK))
         return err;
     rv = fo_nng_pipes_watch(socket, on_pipe, l);
     if (rv == 0)
@@ -124,7 +124,7 @@ close_retired(struct fo_nng_retired *retired, struct fo_instant now)
     retired->closed_at = now;
 }
 
-/* Of the connections on a unix socket nobody can tell which are served, so a dead ipc listener takes all of them along. */
+/* Of the connections on a unix socket, or over TLS, nobody can tell which are served, so a dead listener of these takes all of them along. */
 static void
 retire_current(struct fo_nng_listener *l, struct fo_instant now)
 {
@@ -182,6 +182,8 @@ fo_nng_listener_fini(struct fo_nng_listener *l)
 {
     if (l->tls != NULL)
         nng_tls_config_free(l->tls);
+    if (l->probe_tls != NULL)
+        nng_tls_config_free(l->probe_tls);
     free(l->url);
     fo_nng_pipes_fini(&l->pipes);
     *l = (struct fo_nng_listener){ 0 };

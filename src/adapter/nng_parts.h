@@ -54,9 +54,9 @@ struct fo_nng_listener {
     struct fo_nng_retired retired[FO_NNG_RETIRED_MAX]; unsigned retired_count;
     const char *key;                    /* "listen.door" */
     char *url;                          /* with the port bound; null: not in use */
-    nng_tls_config *tls;
+    nng_tls_config *tls, *probe_tls;    /* probe_tls: what the watchdog shows */
     bool is_tcp, is_closed;             /* is_tcp: plain tcp:// */
-    struct sockaddr_storage address; socklen_t address_bytes;   /* bound; to be probed if is_probed */
+    struct sockaddr_storage address; socklen_t address_bytes;   /* bound; to be probed if is_probed, over TLS if tls */
     bool is_probed;
     struct fo_nng_pipes pipes;
 };

@@ -5,8 +5,8 @@
  *
  * A dead listener still accepts and greets, so only a complete greeting proves life. The probe connects, reads the eight
  * bytes that NNG greets with and sends them back: a peer that speaks the listener's own protocol is the wrong one for each of REP,
- * SUB and PUB, so a live listener hangs up at once, and a dead one never does. tls+tcp survived all our attempts and a probe
- * would cost a handshake, so it is not probed.
+ * SUB and PUB, so a live listener hangs up at once, and a dead one never does. A tls+tcp listener dies of clients that go away in the
+ * middle of a handshake, which takes a stall of the process to hit; a probe costs a handshake, so it is knocked at less often (nng_probe_tls.c).
  *
  *   ALIVE -- probe fails --> SUSPECT -- fails again at once --> replaced (nng_listener.c)
  *
@@ -23,10 +23,11 @@
 #include <unistd.h>
 
 #include "adapter/nng_parts.h"
+#include "adapter/nng_probe_tls.h"
 #include "ports/log.h"
 
 enum {
-    TICK_MS = 300,
+    TICK_MS = 300, TLS_TICKS = 10,      /* between probes of tls+tcp listeners */
     PROBE_MS = 200,
     SILENT_ROUNDS_MAX = 10,             /* no greeting at all: rather overload than death, so more patience */
     PATIENCE_MS = 500, PATIENCE_LONG_MS = 3000, PATIENCE_TLS_MS = 12000, LONG_EVERY = 4, TLS_EVERY = 8, SHORT_MAX = 12,
@@ -173,7 +174,7 @@ revive(struct fo_nng_watchdog *dog, struct fo_nng_listener *l)
         return;
     atomic_fetch_add(&dog->listeners_revived, 1);
     fo_log(FO_LOG_WARN, "listener_revived", FO_S("listener", l->key), FO_S("url", l->url),
-        FO_S("reason", "a connection that was reset during its greeting had stopped it"));
+        FO_S("reason", "a connection that ended during its greeting had stopped it"));
 }
 
 /* True: it has to be replaced. */
@@ -218,6 +219,26 @@ check_listeners(struct fo_nng_watchdog *dog, unsigned silent_rounds[FO_NNG_ENDS]
     for (unsigned i = 0; i < dog->listeners_count; i++) {
         if (is_dead(&first[i], &second[i], &silent_rounds[i]))
             revive(dog, dog->listeners[i]);
+    }
+}
+
+static void
+check_tls_listeners(struct fo_nng_watchdog *dog, unsigned silent_rounds[FO_NNG_ENDS])
+{
+    for (unsigned i = 0; i < dog->listeners_count; i++) {
+        struct fo_nng_listener *l = dog->listeners[i];
+        enum fo_nng_life life;
+
+        if (l->tls == NULL || l->is_closed)
+            continue;
+        life = fo_nng_probe_tls(l);
+        if (life == FO_NNG_DEAF)
+            life = fo_nng_probe_tls(l);
+        silent_rounds[i] = life == FO_NNG_SILENT ? silent_rounds[i] + 1 : 0;
+        if (life == FO_NNG_DEAF || silent_rounds[i] >= SILENT_ROUNDS_MAX) {
+            silent_rounds[i] = 0;
+            revive(dog, l);
+        }
     }
 }
 
@@ -276,12 +297,14 @@ static void *
 watch(void *arg)
 {
     struct fo_nng_watchdog *dog = arg;
-    unsigned silent_rounds[FO_NNG_ENDS] = { 0 };
+    unsigned silent_rounds[FO_NNG_ENDS] = { 0 }, silent_tls_rounds[FO_NNG_ENDS] = { 0 }, tick = 0;
 
     pthread_setname_np(pthread_self(), "fo-nng-watch");
     while (wait_tick(dog)) {
         check_listeners(dog, silent_rounds);
         check_dialers(dog);
+        if (++tick % TLS_TICKS == 0)
+            check_tls_listeners(dog, silent_tls_rounds);
     }
     return NULL;
 }
