@@ -120,7 +120,7 @@ on_step(void *ctx, enum fo_migrate_step step, const struct fo_migration *m)
 static void
 measure(struct fo_journal *j, const char *conninfo, uint64_t events, uint32_t rows_max)
 {
-    struct fo_ledger_config config = { .conninfo = conninfo, .regions = &regions, .journal = j, .epoch = fo_journal_file_epoch(j),
+    struct fo_ledger_config config = { .conninfo = conninfo, .regions = &regions, .journal = j, .epochs = { .list = { { fo_journal_file_epoch(j), { 1, 1, 1 } } }, .count = 1 },
         .rows_max = rows_max, .settle_wait_ms = 10000, .answer_timeout_ms = 60000 };
     double began = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), took;
     struct fo_ledger_status status;
@@ -134,7 +134,8 @@ measure(struct fo_journal *j, const char *conninfo, uint64_t events, uint32_t ro
     } while (status.rows_written < events && status.rows_repeated + status.rows_quarantined == 0);
     took = seconds(CLOCK_MONOTONIC) - began;
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    fo_ledger_stop(ledger, 5000);
+    if (!fo_ledger_stop(ledger, 5000))
+        exit(1);
     printf("%.0f rows/s, ledger thread %.2f us/row\n", (double)status.rows_written / took, cpu * 1e6 / (double)events);
 }
 
