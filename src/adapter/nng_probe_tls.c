@@ -5,24 +5,26 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "adapter/nng_sockets.h"
+
 enum { STEP_MS = 2000, GREETING_BYTES = 8, URL_SIZE = 80 };
 
 struct knock { nng_stream_dialer *dialer; nng_stream *stream; nng_aio *aio; };
 
-/* A wildcard address is reached over loopback. */
 static bool
 address_of(const struct fo_nng_listener *l, char ret_url[URL_SIZE])
 {
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&l->address;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&l->address;
+    const struct sockaddr_storage at = fo_nng_reachable(&l->address);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&at;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&at;
     char host[INET6_ADDRSTRLEN];
 
-    if (l->address.ss_family == AF_INET) {
+    if (at.ss_family == AF_INET) {
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        snprintf(ret_url, URL_SIZE, "tls+tcp://%s:%u", in->sin_addr.s_addr == htonl(INADDR_ANY) ? "127.0.0.1" : host, ntohs(in->sin_port));
-    } else if (l->address.ss_family == AF_INET6) {
+        snprintf(ret_url, URL_SIZE, "tls+tcp://%s:%u", host, ntohs(in->sin_port));
+    } else if (at.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        snprintf(ret_url, URL_SIZE, "tls+tcp://[%s]:%u", IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) ? "::1" : host, ntohs(in6->sin6_port));
+        snprintf(ret_url, URL_SIZE, "tls+tcp://[%s]:%u", host, ntohs(in6->sin6_port));
     } else {
         return false;
     }

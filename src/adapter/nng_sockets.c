@@ -34,6 +34,20 @@ fo_nng_socket_is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &n) == 0 && accepts != 0;
 }
 
+struct sockaddr_storage
+fo_nng_reachable(const struct sockaddr_storage *bound)
+{
+    struct sockaddr_storage at = *bound;
+    struct sockaddr_in *in = (struct sockaddr_in *)&at;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&at;
+
+    if (at.ss_family == AF_INET && in->sin_addr.s_addr == htonl(INADDR_ANY))
+        in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (at.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+        in6->sin6_addr = in6addr_loopback;
+    return at;
+}
+
 bool
 fo_nng_is_same_address(const struct sockaddr_storage *sa, const nng_sockaddr *at)
 {

@@ -14,9 +14,7 @@
  * twice a second, but each fourth one is given three seconds: a slow handshake over a long way needs that. After some 15 s
  * the peer is taken for away, and every dialer is given that long, because each attempt costs NNG 1.5 ms. TLS needs four
  * round trips, so each eighth of its dialers is given twelve seconds: a link whose round trip takes one second comes up too. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +22,7 @@
 
 #include "adapter/nng_parts.h"
 #include "adapter/nng_probe_tls.h"
+#include "adapter/nng_sockets.h"
 #include "ports/log.h"
 
 enum {
@@ -72,14 +71,8 @@ finish(struct probe *p, enum verdict verdict)
 static void
 begin(struct probe *p, const struct fo_nng_listener *l)
 {
-    struct sockaddr_storage to = l->address;
-    struct sockaddr_in *in = (struct sockaddr_in *)&to;
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&to;
+    struct sockaddr_storage to = fo_nng_reachable(&l->address);
 
-    if (to.ss_family == AF_INET && in->sin_addr.s_addr == htonl(INADDR_ANY))
-        in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (to.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
-        in6->sin6_addr = in6addr_loopback;
     *p = (struct probe){ .state = CONNECTING };
     p->fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->fd < 0)
