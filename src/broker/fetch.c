@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/fetch.h"
 
+#include "broker/answer.h"
 #include "broker/feed.h"
 #include "ports/log.h"
 
@@ -70,9 +71,7 @@ answer_error(struct fo_fetches *f, uint64_t request, enum fo_encoding enc, const
     f->answer.n = 0;
     err = fault->err == FO_ERR_CURSOR_GONE ? fo_error_answer_encode_cursor(enc, fault, 0, fo_slice_str(cursor), &f->answer)
         : fo_error_answer_encode(enc, fault, retry_ms, &f->answer);
-    if (err != FO_OK)
-        fo_log(FO_LOG_ERROR, "answer_failed", FO_E(err));
-    reply(f, request, err == FO_OK ? fo_buf_slice(&f->answer) : fo_fallback_answer(enc));
+    fo_answer_send(f->ctx, request, enc, err, fo_buf_slice(&f->answer));
 }
 
 /* The finished answer; without memory for it, one that leaves the reader with the cursor that it has. left_at: when what it leaves was
