@@ -357,10 +357,10 @@ fanout_subscription_next(fanout_subscription *subscription, int timeout_ms, cons
             *ret_delivery = &s->delivery;
             return FANOUT_OK;
         }
-        if (s->answer != NULL && s->left == 0)
+        if (s->answer != NULL && s->left == 0) {
             nng_msg_free(s->answer);
-        if (s->left == 0)
             s->answer = NULL;
+        }
         if (err != FO_ERR_NOT_FOUND)
             return fo_fail_conn(s->client, err);
         int rc = fetch(s, FETCH_WAIT_MS, until);

@@ -15,8 +15,9 @@
 
 #include "door.h"
 
+/* failback_ms 0: as it is by default. */
 static fanout_client *
-open_client(const char *first, const char *second)
+open_failing_back(const char *first, const char *second, int failback_ms)
 {
     const char *addresses[] = { first, second };
     struct fanout_options o;
@@ -25,12 +26,20 @@ open_client(const char *first, const char *second)
     fanout_options_init(&o);
     o.addresses = addresses;
     o.address_count = second != NULL ? 2 : 1;
+    o.failback_ms = failback_ms > 0 ? failback_ms : o.failback_ms;
     assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
     return client;
 }
 
+static fanout_client *
+open_client(const char *first, const char *second)
+{
+    return open_failing_back(first, second, 0);
+}
+
+/* overlap_ms below 0: as it is by default. */
 static fanout_subscription *
-subscribe(fanout_client *client, int from, const char *cursor)
+subscribe_overlapping(fanout_client *client, int from, const char *cursor, int overlap_ms)
 {
     struct fanout_filter f;
     fanout_subscription *sub;
@@ -38,9 +47,16 @@ subscribe(fanout_client *client, int from, const char *cursor)
     fanout_filter_init(&f);
     f.from = from;
     f.cursor = cursor;
+    f.overlap_ms = overlap_ms >= 0 ? overlap_ms : f.overlap_ms;
     if (fanout_subscribe(client, &f, &sub) != FANOUT_OK)
         fail_msg("%s", fanout_last_error());
     return sub;
+}
+
+static fanout_subscription *
+subscribe(fanout_client *client, int from, const char *cursor)
+{
+    return subscribe_overlapping(client, from, cursor, -1);
 }
 
 static void
@@ -171,36 +187,6 @@ test_another_regions_broker_goes_on_without_repeats(void **state)
     door_close(&far);
 }
 
-static fanout_client *
-open_failing_back(const char *first, const char *second)
-{
-    const char *addresses[] = { first, second };
-    struct fanout_options o;
-    fanout_client *client;
-
-    fanout_options_init(&o);
-    o.addresses = addresses;
-    o.address_count = 2;
-    o.failback_ms = 1;
-    assert_int_equal(fanout_open(&o, &client), FANOUT_OK);
-    return client;
-}
-
-static fanout_subscription *
-subscribe_without_overlap(fanout_client *client, int from, const char *cursor)
-{
-    struct fanout_filter f;
-    fanout_subscription *sub;
-
-    fanout_filter_init(&f);
-    f.from = from;
-    f.cursor = cursor;
-    f.overlap_ms = 0;
-    if (fanout_subscribe(client, &f, &sub) != FANOUT_OK)
-        fail_msg("%s", fanout_last_error());
-    return sub;
-}
-
 enum { AT_US = 1000000 };
 
 /* e9 is high; e2, e4, ... of a low lane are older. */
@@ -241,14 +227,14 @@ test_a_lane_that_is_behind_loses_nothing_by_a_failover(void **state)
     add_backlog(&near, true);
     add_backlog(&far, false);
     client = open_client(near.url, far.url);
-    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    sub = subscribe_overlapping(client, FANOUT_FROM_EARLIEST, NULL, 0);
     expect(sub, 9, 9);
     snprintf(cursor, sizeof(cursor), "%s", fanout_subscription_cursor(sub));
     expect(sub, 2, 2);
     door_close(&near);
     expect_even(sub, 4, 8);
     fanout_subscription_close(sub);
-    sub = subscribe_without_overlap(client, FANOUT_FROM_CURSOR, cursor);    /* of the broker that is gone */
+    sub = subscribe_overlapping(client, FANOUT_FROM_CURSOR, cursor, 0);    /* of the broker that is gone */
     expect_even(sub, 2, 8);
     fanout_subscription_close(sub);
     fanout_close(client);
@@ -267,11 +253,11 @@ test_a_cursor_within_a_first_answer_goes_back_to_its_beginning(void **state)
     door_open(&door, "us-east-1", 0);
     add_backlog(&door, true);
     client = open_client(door.url, NULL);
-    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    sub = subscribe_overlapping(client, FANOUT_FROM_EARLIEST, NULL, 0);
     expect(sub, 9, 9);
     snprintf(cursor, sizeof(cursor), "%s", fanout_subscription_cursor(sub));
     fanout_subscription_close(sub);
-    sub = subscribe_without_overlap(client, FANOUT_FROM_CURSOR, cursor);
+    sub = subscribe_overlapping(client, FANOUT_FROM_CURSOR, cursor, 0);
     expect_even(sub, 2, 8);
     fanout_subscription_close(sub);
     fanout_close(client);
@@ -302,8 +288,8 @@ test_what_only_one_region_has_is_not_taken_for_seen(void **state)
     door_open(&far, "eu-west-1", 0);
     add_high(&near, 89, NULL);
     add_high(&far, 89, NULL);
-    client = open_failing_back(near.url, far.url);
-    sub = subscribe_without_overlap(client, FANOUT_FROM_EARLIEST, NULL);
+    client = open_failing_back(near.url, far.url, 1);
+    sub = subscribe_overlapping(client, FANOUT_FROM_EARLIEST, NULL, 0);
     expect(sub, 89, 89);
     door_close(&near);
     add_high(&far, 91, NULL);
