@@ -66,6 +66,12 @@ is_greeting(const struct fo_reach *r)
     return r->got == sizeof(r->greeting) && memcmp(r->greeting, "\0SP\0", 4) == 0;
 }
 
+static bool
+is_from_peer(const struct fo_reach *r)
+{
+    return is_greeting(r) && (r->greeting[4] << 8 | r->greeting[5]) == r->to.peer;
+}
+
 static void
 say_hung_up(struct fo_reach *r, int rv)
 {
@@ -84,7 +90,7 @@ say_answer(struct fo_reach *r)
         say(r, "expects TLS: begin the address with tls+tcp://");
     else if (!is_greeting(r))
         say(r, "that is no broker's %s: another program listens there", r->to.what);
-    else if ((r->greeting[4] << 8 | r->greeting[5]) != r->to.peer)
+    else if (!is_from_peer(r))
         say(r, "that is no broker's %s, but another of its addresses", r->to.what);
     else
         say(r, "answers, but no connection came about in time");
@@ -286,5 +292,5 @@ fo_reach_try(struct fo_reach *r, int timeout_ms)
         nng_aio_wait(r->aio);
         goes_on = fo_reach_step(r);
     }
-    return r->trial == FO_REACH_PROPER && is_greeting(r) && (r->greeting[4] << 8 | r->greeting[5]) == r->to.peer;
+    return r->trial == FO_REACH_PROPER && is_from_peer(r);
 }

@@ -19,16 +19,18 @@ enum fo_err
 fo_tls_name(const char *address, const char *name, char ret_name[FO_TLS_NAME_BYTES_MAX + 1])
 {
     nng_url *url = NULL;
+    bool is_fit;
     size_t n;
 
     if (name == NULL && nng_url_parse(&url, address) == 0)
         name = url->u_hostname;         /* an IPv6 address without its brackets */
     n = name != NULL ? strlen(name) : 0;
-    if (n > 0 && n <= FO_TLS_NAME_BYTES_MAX)
+    is_fit = n > 0 && n <= FO_TLS_NAME_BYTES_MAX;
+    if (is_fit)
         memcpy(ret_name, name, n + 1);
     if (url != NULL)
         nng_url_free(url);
-    return n > 0 && n <= FO_TLS_NAME_BYTES_MAX ? FO_OK : FO_ERR_INVALID;
+    return is_fit ? FO_OK : FO_ERR_INVALID;
 }
 
 /* NNG wants certificate and key in one file; here they are read from two. */
